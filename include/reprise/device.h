@@ -1,0 +1,29 @@
+// Names of devices. A `Device` is a value; it opens nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace reprise {
+
+enum class DeviceType : std::uint8_t { cpu = 0, cuda = 1 };
+
+struct Device {
+  DeviceType type = DeviceType::cpu;
+  int index = 0;
+
+  /// The CPU presents any number of virtual devices (cpu:0, cpu:1, …) that share one memory.
+  static constexpr Device cpu(int index = 0) { return {DeviceType::cpu, index}; }
+  static constexpr Device cuda(int index = 0) { return {DeviceType::cuda, index}; }
+
+  /// "cpu", "cpu:1", "cuda", "cuda:0". Throws InvalidArgument for anything else.
+  static Device parse(std::string_view text);
+
+  /// "cpu:0", "cuda:1".
+  [[nodiscard]] std::string str() const;
+
+  friend constexpr bool operator==(Device, Device) = default;
+};
+
+}  // namespace reprise
