@@ -20,7 +20,8 @@ template <class Kind, class... Args>
 #define REPRISE_FAIL(Kind, ...) ::reprise::base::fail<::reprise::Kind>(__VA_ARGS__)
 
 /// REPRISE_CHECK(rank > 0, ShapeError, "[ops/softmax] …");
-#define REPRISE_CHECK(condition, Kind, ...)                    \
-  do {                                                         \
-    if (!(condition)) [[unlikely]] REPRISE_FAIL(Kind, __VA_ARGS__); \
+#define REPRISE_CHECK(condition, Kind, ...) \
+  do {                                      \
+    if (!(condition)) [[unlikely]]          \
+      REPRISE_FAIL(Kind, __VA_ARGS__);      \
   } while (false)
