@@ -1,0 +1,36 @@
+// Compilation of a program into a module. Part of the compiler library.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "reprise/device.h"
+#include "reprise/dtype.h"
+#include "reprise/input.h"
+#include "reprise/module.h"
+#include "reprise/program.h"
+
+namespace reprise {
+
+struct CompileOptions {
+  /// Bounds by input: the one profile. Empty: the exported ranges.
+  std::vector<Input> inputs = {};
+  /// Several optimization profiles, each a list like `inputs` (which is then empty).
+  std::vector<std::vector<Input>> profiles = {};
+  Device device = Device::cpu();
+  /// f32: as exported. bf16, f16: weights and arithmetic of f32 parts are converted (f32 accumulation, norms and softmax in f32); the signature keeps its dtypes.
+  DType dtype = DType::f32;
+  /// ATen ops that run unfused in fallback segments: "aten.mul.Tensor", with or without "torch.ops."; "aten.mul" names all overloads.
+  std::vector<std::string> fallback_ops = {};
+  int threads = 0;             // in one call; 0: as many as the machine has
+  int optimization_level = 3;  // 0 to 5
+  /// Called as compilation proceeds: stage name, done, total. May be empty.
+  std::function<void(std::string_view stage, int done, int total)> progress = {};
+};
+
+/// Throws UnsupportedOp (all ops without a converter at once, with their source lines), InvalidArgument and ShapeError (options), Error.
+Module compile(const Program& program, const CompileOptions& options = {});
+
+}  // namespace reprise

@@ -1,0 +1,81 @@
+// Modules: compiled programs that can be called. Part of the runtime library.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "reprise/device.h"
+#include "reprise/dtype.h"
+#include "reprise/tensor.h"
+
+namespace reprise {
+
+/// A flattened argument or result: a tensor, or a Python scalar / string / None of the program's signature.
+using Argument = std::variant<Tensor, std::monostate, bool, std::int64_t, double, std::string>;
+
+/// One entry of a module's signature.
+struct SignatureEntry {
+  std::string name;
+  enum class Kind { tensor, integer, real, boolean, text, none, constant } kind = Kind::tensor;  // constant (inputs): a value fixed at export
+  DType dtype = DType::f32;
+  std::vector<std::string> sizes;              // expressions: "3", "s77"
+  std::vector<std::int64_t> min, opt, max;     // per dimension, under the first profile; INT64_MAX: unbounded
+  std::string constant;                        // printed value of a constant
+};
+
+struct MemoryUse {
+  std::size_t weight_bytes = 0, state_bytes = 0, arena_reserved_bytes = 0, arena_committed_bytes = 0, contexts = 0;
+};
+
+/// A compiled program. Handles are cheap to copy and share one module; calls may come from many threads at once: each call in flight owns an execution context
+/// from a pool, so calls without state never wait for each other; calls of a module with state follow one another.
+class Module {
+ public:
+  struct Impl;
+  explicit Module(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+  /// Calls with one Argument per flattened user input (constants may be left out altogether or passed and are then checked). Inputs may be non-contiguous;
+  /// they must stay unchanged during the call. Results are new tensors, one entry per flattened output, and are complete on return.
+  /// Throws InvalidArgument (count, dtype, device), ShapeError (rank, size against range and profile, inconsistent sizes), OutOfMemory. The module
+  /// stays usable after any of them.
+  std::vector<Argument> operator()(std::span<const Argument> inputs) const;
+  std::vector<Argument> operator()(std::span<const Tensor> inputs) const;
+
+  /// Writes into tensors that the caller owns: contiguous, of the exact dtype and sizes (`output_sizes` tells); only tensor outputs are given, in order.
+  /// Allocates nothing in steady state (same shapes as an earlier call). Not for outputs whose size depends on data (InvalidArgument).
+  void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
+  /// Sizes of tensor output `index` for these inputs.
+  [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
+
+  [[nodiscard]] std::vector<SignatureEntry> inputs() const;
+  [[nodiscard]] std::vector<SignatureEntry> outputs() const;
+  [[nodiscard]] Device device() const;
+  [[nodiscard]] MemoryUse memory() const;
+
+  /// Module state (mutated buffers): names, read a copy, replace, reset to the initial values. Wait for calls in flight.
+  [[nodiscard]] std::vector<std::string> state_names() const;
+  [[nodiscard]] Tensor state(std::string_view name) const;
+  void set_state(std::string_view name, const Tensor& value);
+  void reset_state();
+
+  /// A replica on another device that shares weights and has a state of its own.
+  [[nodiscard]] Module to(Device device) const;
+
+  /// Writes a `.rpz` atomically. Saves the initial state. Throws WriteError.
+  void save(const std::string& path) const;
+  /// Loads a `.rpz`. The file stays mapped. Throws FormatError.
+  static Module load(const std::string& path);
+
+  [[nodiscard]] const std::shared_ptr<Impl>& impl() const { return impl_; }
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace reprise
