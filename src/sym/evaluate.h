@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <span>
@@ -44,10 +45,13 @@ class SymbolTable {
   std::unordered_map<std::string, int> index_;
 };
 
-/// Smallest and largest value by interval arithmetic (saturating; max == kUnbounded means no bound is known).
+/// Smallest and largest value by interval arithmetic, saturating: max == kUnbounded means that no bound is known, and so does min == INT64_MIN. Of a real,
+/// integers that enclose it. Division by zero and overflow are taken not to happen. Symbols outside the table have no bounds.
 Range bounds(const Expr& e, const SymbolTable& symbols);
 /// True when the bounds prove it.
 bool provably_ge(const Expr& a, const Expr& b, const SymbolTable& symbols);
+/// Resolves what the ranges decide: relations, operands of min and max, conditions; a symbol of one possible value becomes that value.
+Expr simplify(const Expr& e, const SymbolTable& symbols);
 
 /// A list of expressions compiled to flat code. `run` allocates nothing and may be called from many threads.
 class Evaluator {
@@ -55,7 +59,7 @@ class Evaluator {
   explicit Evaluator(const SymbolTable& symbols) : symbols_(&symbols) {}
   /// Returns the slot of the value in `run`'s output. Equal expressions share a slot. Throws InvalidArgument on an unknown symbol.
   int add(const Expr& e);
-  [[nodiscard]] int size() const { return slots_; }
+  [[nodiscard]] int size() const { return static_cast<int>(steps_.size()); }
   /// `values[i]` is the value of symbol i; `out` has size() elements. A symbol that is not known yet (`known[i]` false) makes the slots that
   /// need it keep their old value; an empty `known` means all are. Throws ShapeError on division by zero or overflow.
   void run(std::span<const Number> values, std::span<const bool> known, std::span<Number> out) const;
@@ -65,16 +69,20 @@ class Evaluator {
  private:
   struct Step {
     Op op;
-    std::uint8_t count;
-    int first;       // operands: step indices in operands_
-    Number constant; // integer, real; integer holds the symbol index
-    int slot;        // -1: intermediate
+    int first, count;                // operands_[first, first + count): earlier steps
+    Number constant;                 // integer, real; of a symbol, integer is its index
+    int first_symbol, symbol_count;  // symbols_used_: all that the step depends on
   };
+  [[nodiscard]] bool is_known(const Step& step, std::span<const bool> known) const;
+  const char* compute(const Step& step, std::span<const Number> values, std::span<Number> out) const;
+
+  // Every step is a slot: the caller's `out` holds the intermediate values, too.
   const SymbolTable* symbols_;
   std::vector<Step> steps_;
   std::vector<int> operands_;
-  int slots_ = 0;
-  // The implementation may add members.
+  std::vector<int> symbols_used_;
+  std::vector<Expr> expressions_;  // per step, for messages
+  std::unordered_map<Expr, int, ExprHash> slot_of_;
 };
 
 /// Evaluates once; slower than Evaluator. nullopt when a symbol has no value.

@@ -49,6 +49,7 @@ class Expr {
   Expr() = default;                                   // 0
   Expr(std::int64_t value) : value_(value) {}         // NOLINT(google-explicit-constructor): sizes read naturally
   Expr(int value) : value_(value) {}                  // NOLINT(google-explicit-constructor)
+  /// Names are [A-Za-z_][A-Za-z0-9_.]*, else InvalidArgument. As in PyTorch, "zf…" and "zuf…" (from floats) have real values, all others are integers.
   static Expr symbol(std::string_view name);
   static Expr real(double value);
   /// Builds any operation in canonical form. Throws InvalidArgument on a wrong operand count.
@@ -73,6 +74,7 @@ class Expr {
 
   /// Human form: "32*s27 + 1", "(s0 - 1)//2", "min(s0, 8)".
   [[nodiscard]] std::string str() const;
+  [[nodiscard]] std::size_t hash() const;
   /// A total order for canonical operand lists; no meaning beyond that.
   [[nodiscard]] int compare(const Expr& other) const;
 
@@ -83,6 +85,10 @@ class Expr {
   explicit Expr(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
   std::shared_ptr<const Node> node_;  // null: the integer value_
   std::int64_t value_ = 0;
+};
+
+struct ExprHash {
+  std::size_t operator()(const Expr& e) const { return e.hash(); }
 };
 
 using Shape = std::vector<Expr>;
