@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "core/scalar_program.h"
@@ -59,11 +60,13 @@ class ScalarBuilder {
   core::ScalarProgram* program_;
 };
 
+/// One value for all spatial dimensions will do, and none stands for the default.
 struct ConvOptions {
-  sym::Shape stride, padding, dilation, output_padding;  // one per spatial dimension
+  sym::Shape stride, padding, dilation, output_padding;
   std::int64_t groups = 1;
   bool transposed = false;
 };
+/// `kernel` has one size per spatial dimension; the others may hold one for all, or none (stride: the kernel).
 struct PoolOptions {
   sym::Shape kernel, stride, padding, dilation;
   bool ceil_mode = false, count_include_pad = true;
@@ -74,7 +77,7 @@ enum class ScanKind { sum, prod, max, min, logsumexp };
 
 class Builder {
  public:
-  explicit Builder(Graph& graph) : graph_(&graph), region_(&graph.body) {}
+  explicit Builder(Graph& graph);
   [[nodiscard]] Graph& graph() { return *graph_; }
 
   // ---- where nodes go ----
@@ -146,7 +149,8 @@ class Builder {
   Val index(Val x, std::span<const Val> indices, std::vector<int> axes, int position);
   Val index_put(Val x, Val values, std::span<const Val> indices, std::vector<int> axes, int position, bool accumulate);
   Val index_select(Val x, Val index, int axis);         // index of rank 1
-  /// x with the elements under `view` (a view that as_strided etc. made of x itself) replaced by src.
+  /// x with the elements under `view` (a view that slice, as_strided etc. made of x itself) replaced by src (cast and broadcast). x must be contiguous
+  /// (take `contiguous(x)` first and make the view of that).
   Val write_view(Val x, Val view, Val src);
   std::pair<Val, Val> sort(Val x, int axis, bool descending, bool stable);
   std::pair<Val, Val> topk(Val x, sym::Expr k, int axis, bool largest, bool sorted);
@@ -157,12 +161,14 @@ class Builder {
   Val scalar(const sym::Expr& value, DType dtype);
   Val random(std::string_view kind, sym::Shape sizes, double low, double high, DType dtype);
 
-  // ---- data-dependent: `count` is the unbacked symbol of the result's size ----
+  // ---- data-dependent: `count` is the unbacked symbol of the result's size (when it is another expression, the node defines a symbol of its own and
+  //      the result is viewed with `count`) ----
   Val nonzero(Val x, sym::Expr count);
   struct UniqueResult { Val values, inverse, counts; };
   UniqueResult unique(Val x, int axis, bool consecutive, sym::Expr count);
   Val nms(Val boxes, Val scores, double iou_threshold, sym::Expr count);
   Val repeat_interleave(Val repeats, sym::Expr count);
+  /// Nothing happens when `symbol` is not an unbacked symbol or is defined already: its value is known otherwise.
   void item(Val x, const sym::Expr& symbol);
 
   // ---- control and state ----
@@ -173,10 +179,27 @@ class Builder {
   void write(Val dst, Val src);
 
  private:
+  /// A node with one output; undefined operands are left out.
+  Val emit(core::Op op, std::span<const Val> operands, DType dtype, sym::Shape sizes, core::Attrs attrs);
+  static std::vector<ValueId> ids(std::span<const Val> values);
+  /// `wanted` if a node may define it, else a fresh unbacked symbol; either is now taken.
+  sym::Expr define_symbol(const sym::Expr& wanted);
+  Val make_view(Val x, sym::Shape sizes, sym::Shape strides, sym::Expr offset);
+  Val norm_operand(Val weight, DType dtype, sym::Shape sizes);
+  NormResult norm(core::Attrs attrs, Val x, Val weight, Val bias, sym::Shape stats_sizes, int stats);
+  Val pool(Val x, core::Attrs attrs, sym::Shape output, Val* indices);
+  /// The indices as i64, broadcast together; `sizes` becomes what they have in common.
+  std::vector<Val> same_index_sizes(std::span<const Val> indices, sym::Shape& sizes);
+  /// An output of a data-dependent node; count_placeholder() stands for the size that it finds out.
+  using Made = std::pair<DType, sym::Shape>;
+  static sym::Expr count_placeholder() { return sym::Expr::symbol("?"); }
+  std::vector<Val> emit_dynamic(core::Op op, std::span<const Val> operands, const std::vector<Made>& made, const sym::Expr& count, core::Attrs attrs);
+
   Graph* graph_;
   Region* region_;
   std::string name_, trace_;
   int segment_ = 0;
+  std::unordered_set<std::string> defined_;  // unbacked symbols that some node yields
 };
 
 }  // namespace reprise::ir
