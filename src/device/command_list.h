@@ -11,6 +11,8 @@
 
 namespace reprise::device {
 
+class Stream;
+
 /// One unit of work. Immutable after it is made.
 class Step {
  public:
@@ -24,6 +26,33 @@ class Step {
 
  private:
   int scratch_slot_ = -1;
+};
+
+using StepList = std::vector<std::unique_ptr<Step>>;
+
+/// Ordered steps. Immutable; may be enqueued from several threads at once with different binding tables (scratch included).
+class CommandList {
+ public:
+  virtual ~CommandList() = default;
+  /// Runs the steps in order behind what `stream` already holds. The list and `bindings` must stay as they are until the stream has passed. Allocates nothing
+  /// on the default stream. A step that throws: at once on the CPU's default stream, else from the stream's `synchronize`; the steps after it do not run.
+  virtual void enqueue(Stream& stream, void* const* bindings) const = 0;
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  /// The most that any step needs: steps run one after the other, so one scratch block serves all.
+  [[nodiscard]] virtual std::size_t scratch_bytes() const = 0;
+};
+
+/// A command list made replayable over a binding table of its own. Keeps the list alive, but not the memory behind the addresses. One replay at a time.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  /// As CommandList::enqueue. `bindings` has as many slots as the table that was recorded and is read during the call only; a slot whose address
+  /// differs from the previous replay's is patched. Throws InvalidArgument when the number of slots differs.
+  virtual void replay(Stream& stream, std::span<void* const> bindings) = 0;
+  /// Slots patched by all replays so far.
+  [[nodiscard]] virtual std::size_t patched_slots() const = 0;
+  /// Memory that the recording holds, for bounded caches.
+  [[nodiscard]] virtual std::size_t size_bytes() const = 0;
 };
 
 }  // namespace reprise::device

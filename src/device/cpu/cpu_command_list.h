@@ -1,0 +1,34 @@
+// Command lists and recordings of the CPU: steps walked in order.
+#pragma once
+
+#include "device/device.h"
+
+namespace reprise::device::cpu {
+
+class CpuCommandList final : public CommandList {
+ public:
+  explicit CpuCommandList(StepList steps);
+  void enqueue(Stream& stream, void* const* bindings) const override;
+  [[nodiscard]] std::size_t size() const override { return steps_.size(); }
+  [[nodiscard]] std::size_t scratch_bytes() const override { return scratch_bytes_; }
+
+ private:
+  StepList steps_;
+  std::size_t scratch_bytes_ = 0;
+};
+
+class CpuRecording final : public Recording {
+ public:
+  CpuRecording(std::shared_ptr<const CommandList> list, std::span<void* const> bindings)
+      : list_(std::move(list)), bindings_(bindings.begin(), bindings.end()) {}
+  void replay(Stream& stream, std::span<void* const> bindings) override;
+  [[nodiscard]] std::size_t patched_slots() const override { return patched_slots_; }
+  [[nodiscard]] std::size_t size_bytes() const override { return sizeof(*this) + bindings_.size() * sizeof(void*); }
+
+ private:
+  std::shared_ptr<const CommandList> list_;
+  std::vector<void*> bindings_;
+  std::size_t patched_slots_ = 0;
+};
+
+}  // namespace reprise::device::cpu

@@ -1,0 +1,125 @@
+// Devices: one interface for streams, events, memory and command lists. tests/conformance is its executable contract; a back end passes it unchanged.
+//
+// Order: work given to one stream runs in the order given; streams are ordered against each other by events alone. Everything here is thread safe unless
+// it says otherwise; using one stream from two threads at once needs no lock but leaves their order open.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "device/command_list.h"
+#include "reprise/device.h"
+
+namespace reprise::device {
+
+/// A point in a stream's work. An event that was never recorded counts as passed. Recording it again moves it; waits issued before keep the old point.
+/// It may be destroyed while streams still refer to it.
+class Event {
+ public:
+  virtual ~Event() = default;
+  /// True when the stream has passed it.
+  [[nodiscard]] virtual bool query() const = 0;
+  /// Blocks the calling thread until then.
+  virtual void synchronize() const = 0;
+};
+
+/// An ordered queue of work. The CPU's default stream runs work inline, on the calling thread, before the call that gives it returns.
+class Stream {
+ public:
+  /// Waits for the work given so far; errors of that work are lost with the stream.
+  virtual ~Stream() = default;
+  /// Blocks until all work given so far is done. Rethrows the first error of a host step since the last call; what stood behind the step that
+  /// failed was skipped (events were still signalled). The stream is usable afterwards.
+  virtual void synchronize() = 0;
+  /// True when nothing is pending.
+  [[nodiscard]] virtual bool query() const = 0;
+  /// Places `event` behind the work given so far.
+  virtual void record(Event& event) = 0;
+  /// Work given from now on starts after the point that `event` marks now.
+  virtual void wait(const Event& event) = 0;
+  [[nodiscard]] virtual bool is_default() const = 0;
+};
+
+/// Address space whose first `committed()` bytes are memory. Growth moves nothing. Not thread safe. Nothing may be in flight in what is trimmed or destroyed.
+class Reservation {
+ public:
+  virtual ~Reservation() = default;
+  [[nodiscard]] virtual std::byte* base() const = 0;  // aligned to a page
+  [[nodiscard]] virtual std::size_t reserved() const = 0;
+  [[nodiscard]] virtual std::size_t committed() const = 0;
+  /// Commits at least the first `bytes` bytes; contents of what is new are undefined. Throws OutOfMemory (also past `reserved()`), and is then as before.
+  virtual void commit(std::size_t bytes) = 0;
+  /// Gives back what lies behind the first `bytes` bytes (rounded up to a page).
+  virtual void trim(std::size_t bytes) = 0;
+};
+
+enum class MemoryKind : std::uint8_t { device, pinned };  // pinned: host memory that device copies reach at full speed
+
+/// An opened device. Streams, events and memory must be gone before it; hold it by shared_ptr.
+class DeviceHandle {
+ public:
+  virtual ~DeviceHandle() = default;
+  [[nodiscard]] virtual Device id() const = 0;
+  /// For people: "CPU, 2 threads".
+  [[nodiscard]] virtual std::string description() const = 0;
+  /// True when the host reads and writes device memory directly.
+  [[nodiscard]] virtual bool host_visible() const = 0;
+
+  [[nodiscard]] virtual Stream& default_stream() = 0;
+  [[nodiscard]] virtual std::unique_ptr<Stream> make_stream() = 0;
+  [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;
+  /// Milliseconds between two passed events of this device. Throws DeviceError when one was never recorded or has not passed.
+  [[nodiscard]] virtual double elapsed_ms(const Event& from, const Event& to) const = 0;
+
+  /// Uninitialized, aligned to at least 64 bytes, never null, also for 0 bytes. Throws OutOfMemory. Does not synchronize.
+  [[nodiscard]] virtual void* allocate(std::size_t bytes, MemoryKind kind = MemoryKind::device) = 0;
+  /// `pointer` from `allocate` of this device and kind, or null; nothing may be in flight in it.
+  virtual void deallocate(void* pointer, MemoryKind kind = MemoryKind::device) noexcept = 0;
+  /// Address space for `bytes` bytes, none committed. Throws OutOfMemory.
+  [[nodiscard]] virtual std::unique_ptr<Reservation> reserve(std::size_t bytes) = 0;
+
+  /// Between host, pinned and device memory in any combination. The ranges must not overlap and must stay valid until the stream has passed.
+  virtual void copy(void* dst, const void* src, std::size_t bytes, Stream& stream) = 0;
+  /// `count` elements of `width` bytes (1, 2 or 4) at `dst` (so aligned) become the low bytes of `value`. Throws InvalidArgument on another width.
+  virtual void fill(void* dst, std::uint32_t value, int width, std::size_t count, Stream& stream) = 0;
+
+  [[nodiscard]] virtual std::unique_ptr<CommandList> make_command_list(StepList steps) = 0;
+  /// Records without executing.
+  [[nodiscard]] virtual std::unique_ptr<Recording> record(std::shared_ptr<const CommandList> list, std::span<void* const> bindings) = 0;
+};
+
+using DevicePtr = std::shared_ptr<DeviceHandle>;
+
+/// Opens a device. Throws DeviceError when this build or machine has none such.
+DevicePtr open(Device device);
+
+/// Owned device memory.
+class Allocation {
+ public:
+  Allocation() = default;
+  Allocation(DevicePtr device, std::size_t bytes) : device_(std::move(device)), data_(static_cast<std::byte*>(device_->allocate(bytes))), size_(bytes) {}
+  Allocation(Allocation&& other) noexcept
+      : device_(std::move(other.device_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Allocation& operator=(Allocation&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~Allocation() {
+    if (data_ != nullptr) device_->deallocate(data_);
+  }
+  [[nodiscard]] std::byte* data() const { return data_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  DevicePtr device_;
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace reprise::device
