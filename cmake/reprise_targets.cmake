@@ -3,6 +3,7 @@ include_guard()
 
 add_library(reprise_flags INTERFACE)
 target_compile_options(reprise_flags INTERFACE -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wnon-virtual-dtor
+                                               -Wno-unknown-pragmas  # omp with OpenMP off, GCC ivdep in clang
                                                $<$<BOOL:${REPRISE_WERROR}>:-Werror>)
 # A floating-point result must not depend on which variant of a function the compiler contracted.
 target_compile_options(reprise_flags INTERFACE -ffp-contract=off)

@@ -1,12 +1,13 @@
 // Kernels: what turns a command with bound shapes into a step that a command list can hold.
 //
-// `make_step` does everything that depends on shapes (strategy, blocking, tables, parameter packing); a step's `run` allocates nothing, looks nothing up and may be
-// called from several threads at once with different bindings.
+// `make_step` does everything that depends on shapes (strategy, blocking, tables, parameter packing); a step's `run` allocates nothing, looks nothing up and
+// may be called from several threads at once with different bindings.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,6 +17,7 @@
 #include "core/op.h"
 #include "device/command_list.h"
 #include "reprise/dtype.h"
+#include "reprise/tensor.h"
 
 namespace reprise::kernels {
 
@@ -33,7 +35,9 @@ struct OperandRef {
   [[nodiscard]] bool is_contiguous() const;
   [[nodiscard]] std::span<const std::int64_t> shape() const { return {sizes.data(), static_cast<std::size_t>(rank)}; }
   /// Address of the first element under `bindings`.
-  [[nodiscard]] std::byte* at(void* const* bindings) const { return static_cast<std::byte*>(bindings[slot]) + offset * static_cast<std::int64_t>(item_size(dtype)); }
+  [[nodiscard]] std::byte* at(void* const* bindings) const {
+    return static_cast<std::byte*>(bindings[slot]) + offset * static_cast<std::int64_t>(item_size(dtype));
+  }
 };
 
 /// Attributes with every symbolic integer evaluated.
@@ -63,16 +67,16 @@ struct StepSpec {
   core::Op op = core::Op::copy;
   std::span<const OperandRef> inputs, outputs;
   const BoundAttrs* attrs = nullptr;
-  int threads = 1;               // how many the step may use
-  std::string name;              // for messages
+  int threads = 1;   // how many the step may use
+  std::string name;  // for messages
 };
 
-/// An input and an output with the same slot, offset, sizes and strides may be the same memory (re-inplaced scatter, index_put, write_view, pointwise): kernels skip copying
-/// the base then. No other overlap occurs. Scratch: `Step::scratch_bytes()` bytes, 64-byte aligned, in binding slot `Step::scratch_slot`.
+/// An input and an output with the same slot, offset, sizes and strides may be the same memory (re-inplaced scatter, index_put, write_view, pointwise): kernels
+/// skip copying the base then. No other overlap occurs. Scratch: `Step::scratch_bytes()` bytes, 64-byte aligned, in binding slot `Step::scratch_slot`.
 using MakeStep = std::unique_ptr<device::Step> (*)(const StepSpec&);
 
-/// The reference back end: one plain kernel per core op, every dtype, any strides. Throws UnsupportedOp for control ops (cond, while_loop, write, foreign), which the
-/// executor runs itself, and InvalidArgument for operands that break core/op.h.
+/// The reference back end: one plain kernel per core op, every dtype, any strides. Throws UnsupportedOp for control ops (cond, while_loop, write, foreign),
+/// which the executor runs itself, and InvalidArgument for operands that break core/op.h.
 std::unique_ptr<device::Step> make_reference_step(const StepSpec& spec);
 
 /// Runs one op on CPU tensors at once: what the constant folder and tests use. `outputs` are allocated by the caller.
