@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,7 +29,8 @@ struct Schema {
   std::vector<Param> params;
 };
 /// Parses PyTorch's text form, e.g. "aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor" (what follows `->` is ignored; alias marks
-/// such as `Tensor(a!)` are taken off). Throws InvalidArgument with the place on bad text.
+/// such as `Tensor(a!)` are taken off). Parameters may lack a type. A target without an overload is ".default", but for higher_order, _operator, math and
+/// torch, which have none. Throws InvalidArgument with the place on bad text.
 Schema parse_schema(std::string_view text);
 
 /// What a converter sees: the node's arguments by schema name with defaults filled in, the builder, and what the exporter says of the outputs.
@@ -37,10 +40,11 @@ class Context {
   [[nodiscard]] virtual ir::Builder& build() = 0;
   [[nodiscard]] virtual const ir::AtenNode& node() const = 0;
 
-  // Arguments. A wrong type throws InvalidArgument naming node and argument.
+  // Arguments, by name; a decimal number ("0", "3") takes the node's argument at that position, as higher-order ops need, which pass any number of
+  // operands after the schema's. A wrong type throws InvalidArgument naming node and argument.
   [[nodiscard]] virtual const ir::Arg& arg(std::string_view name) const = 0;
   [[nodiscard]] bool is_none(std::string_view name) const;
-  [[nodiscard]] virtual Val tensor(std::string_view name) = 0;
+  [[nodiscard]] virtual Val tensor(std::string_view name) = 0;                 // a number becomes a rank-0 fill of i64, f32 or bool
   [[nodiscard]] Val tensor_or_none(std::string_view name);                     // undefined Val for None
   [[nodiscard]] virtual std::vector<Val> tensors(std::string_view name) = 0;   // None entries: undefined Val
   [[nodiscard]] sym::Expr integer(std::string_view name) const;
@@ -65,10 +69,11 @@ class Context {
   /// The symbolic value of output i when it is a symbolic scalar.
   [[nodiscard]] virtual sym::Expr output_symbol(int i) const = 0;
 
-  // Results.
-  virtual void set(int i, Val value) = 0;          // tensor output i, list outputs counted through
+  // Results. Outputs that nobody set may stay unset when nobody reads them.
+  virtual void set(int i, Val value) = 0;          // output i, list outputs counted through; a derived in-place form writes output 0 to self
   void set_all(std::span<const Val> values);
-  /// Converts a nested graph (as_graph argument) into the builder's current region with `inputs` for its inputs; returns its outputs.
+  /// Converts a nested graph (as_graph argument) into the builder's current region with `inputs` for its inputs (one for each, or one for each that is a
+  /// tensor); returns its outputs: symbolic scalars as rank-0 tensors, None as undefined.
   [[nodiscard]] virtual std::vector<Val> inline_graph(const ir::AtenGraph& graph, std::span<const Val> inputs) = 0;
 };
 
@@ -102,11 +107,26 @@ class Registry {
     bool writes_out = false;     // derived .out form
   };
   [[nodiscard]] const Entry* find(std::string_view target) const;  // thread safe after registration is over
+  /// The first converter, in order of priority, that takes this node; else why the last one asked did not. `dynamic`: the node has symbolic sizes.
+  struct Match {
+    const Entry* entry = nullptr;
+    std::string reason;
+  };
+  [[nodiscard]] Match match(const ir::AtenNode& node, bool dynamic) const;  // thread safe after registration is over
   [[nodiscard]] std::vector<std::string> targets() const;
 
+  Registry() = default;
+  Registry(const Registry& other) : rows_(other.rows_) {}
+  Registry& operator=(const Registry& other);
+
  private:
-  std::unordered_map<std::string, std::vector<Converter>> rows_;
-  mutable std::unordered_map<std::string, Entry> resolved_;  // guarded in the implementation
+  const std::vector<Entry>& candidates(std::string_view target) const;
+  void append_rows(std::vector<Entry>& out, const std::string& target, bool writes_self, bool writes_out) const;
+  void append_overloads(std::vector<Entry>& out, const std::string& op, bool writes_self, bool writes_out) const;
+
+  std::map<std::string, std::vector<Converter>> rows_;
+  mutable std::mutex mutex_;  // guards resolved_
+  mutable std::unordered_map<std::string, std::vector<Entry>> resolved_;
 };
 
 // Families, one file each: they add rows.
@@ -148,5 +168,7 @@ DType result_type(std::span<const Operand> operands);
 DType to_float(DType t);
 /// f16 and bf16 compute in f32; others in themselves.
 DType compute_type(DType t);
+/// torch.can_cast: what an in-place op may store (reals not into integers, nothing else into bool).
+bool can_cast(DType from, DType to);
 
 }  // namespace reprise::ops
