@@ -75,7 +75,8 @@ class Functionalizer {
   // The node that makes the new version; none where the source itself serves.
   std::optional<ir::Node> write(ir::Node node) {
     const auto dst = graph_.at(node.inputs.at(0));
-    REPRISE_CHECK(!nested_ || local_.contains(dst.root), UnsupportedOp, "[passes/functionalize] node '{}' writes inside a branch or loop to a value from outside it", node.name);
+    REPRISE_CHECK(!nested_ || local_.contains(dst.root), UnsupportedOp,
+                  "[passes/functionalize] node '{}' writes inside a branch or loop to a value from outside it", node.name);
     const auto src = newest(node.inputs.at(1));
     const bool whole = graph_.is_whole(node.inputs[0]);
     if (whole && graph_.is_whole(src) && graph_.root_of(src).kind == ir::ValueKind::node) {

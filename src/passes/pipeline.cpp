@@ -23,11 +23,14 @@ struct Pass {
 constexpr std::array kPasses{
     Pass{"functionalize", [](ir::Graph& g, const PipelineOptions&) { functionalize(g); }},
     Pass{"remove_dead_code", [](ir::Graph& g, const PipelineOptions&) { remove_dead_code(g); }},
-    Pass{"convert_dtype", [](ir::Graph& g, const PipelineOptions& o) { if (o.dtype != DType::f32) convert_dtype(g, o.dtype); }},
     Pass{"fold_batch_norm", [](ir::Graph& g, const PipelineOptions&) { fold_batch_norm(g); }},
     Pass{"remove_redundant_copies", [](ir::Graph& g, const PipelineOptions&) { remove_redundant_copies(g); }},
     Pass{"fold_constants", [](ir::Graph& g, const PipelineOptions& o) { fold_constants(g, o.threads); }},
     Pass{"fuse_pointwise", [](ir::Graph& g, const PipelineOptions&) { fuse_pointwise(g); }},
+    Pass{"convert_dtype",
+         [](ir::Graph& g, const PipelineOptions& o) {
+           if (o.dtype != DType::f32) convert_dtype(g, o.dtype);
+         }},
     Pass{"remove_dead_code", [](ir::Graph& g, const PipelineOptions&) { remove_dead_code(g); }},
 };
 

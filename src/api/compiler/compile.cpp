@@ -1,0 +1,72 @@
+#include "reprise/compile.h"
+
+#include "api/compiler/build.h"
+#include "api/compiler/program_impl.h"
+#include "base/check.h"
+#include "lower/lower.h"
+#include "lower/profiles.h"
+#include "lower/signature.h"
+#include "partition/partition.h"
+#include "passes/pipeline.h"
+#include "runtime/module_impl.h"
+
+namespace reprise {
+
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+void check_options(const CompileOptions& o) {
+  REPRISE_CHECK(o.inputs.empty() || o.profiles.empty(), InvalidArgument, "[compile/options] give `inputs` or `profiles`, not both");
+  REPRISE_CHECK(o.dtype == DType::f32 || o.dtype == DType::bf16 || o.dtype == DType::f16, InvalidArgument, "[compile/options] dtype must be f32, bf16 or f16 (got {})", name(o.dtype));
+  REPRISE_CHECK(o.optimization_level >= 0 && o.optimization_level <= 5, InvalidArgument, "[compile/options] optimization_level must lie in 0..5 (got {})", o.optimization_level);
+  REPRISE_CHECK(o.threads >= 0 && o.threads <= kMaxThreads, InvalidArgument, "[compile/options] threads must lie in 0..{} (got {})", kMaxThreads, o.threads);
+  REPRISE_CHECK(o.device.type == DeviceType::cpu, DeviceError, "[compile/device] no device {}: this build has no CUDA half", o.device.str());
+}
+
+plan::Settings settings(const CompileOptions& o) {
+  return {.device = o.device, .dtype = o.dtype == DType::f32 ? "" : std::string(name(o.dtype)), .threads = o.threads, .optimization_level = o.optimization_level, .fallback_ops = o.fallback_ops};
+}
+
+std::vector<plan::Profile> profiles(const CompileOptions& o, const ir::Program& program, const ir::Graph& graph) {
+  std::vector<int> input_entry;
+  const auto specs = lower::input_specs(program, graph, input_entry);
+  auto lists = o.profiles;
+  if (lists.empty()) lists.push_back(o.inputs);
+  std::vector<plan::Profile> made;
+  for (const auto& list : lists) made.push_back(lower::make_profile(list, specs, graph.symbols));
+  return made;
+}
+
+}  // namespace
+
+namespace api {
+
+ir::Graph build_graph(const ir::Program& program, const CompileOptions& options, const ops::Registry& registry) {
+  const auto progress = [&](std::string_view stage, int done, int total) {
+    if (options.progress) options.progress(stage, done, total);
+  };
+  progress("partition", 0, 1);
+  const auto assignment = partition::partition(program, {options.fallback_ops});
+  progress("convert", 0, 1);
+  auto graph = ops::convert(program, registry, assignment);
+  passes::run_pipeline(graph, {.dtype = options.dtype, .threads = options.threads == 0 ? 1 : options.threads, .progress = progress});
+  return graph;
+}
+
+plan::Plan build_plan(const ir::Program& program, const CompileOptions& options, const ops::Registry& registry) {
+  check_options(options);
+  const auto graph = build_graph(program, options, registry);
+  if (options.progress) options.progress("lower", 0, 1);
+  auto plan = lower::lower(graph, program, settings(options), profiles(options, program, graph));
+  plan::verify(plan);
+  return plan;
+}
+
+}  // namespace api
+
+Module compile(const Program& program, const CompileOptions& options) {
+  return runtime::make_module(std::make_shared<const plan::Plan>(api::build_plan(program.impl().program, options)));
+}
+
+}  // namespace reprise
