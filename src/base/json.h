@@ -114,6 +114,7 @@ class JsonValue {
 
  private:
   friend class JsonDocument;
+  void require(Kind wanted) const;
   JsonValue(const JsonDocument* document, std::uint32_t index) : document_(document), index_(index) {}
   const JsonDocument* document_;
   std::uint32_t index_;
@@ -127,8 +128,9 @@ struct JsonMember {
 /// A parsed text. Immutable, so readable from many threads. Movable only behind a pointer, since values refer to it.
 class JsonDocument {
  public:
-  static constexpr std::size_t kMaxDepth = 256;
-  /// `label` (a path) begins every message. Throws FormatError on anything that is not strict JSON in UTF-8, nests deeper than kMaxDepth, or exceeds 2 GiB.
+  static constexpr std::size_t kMaxDepth = 256, kMaxBytes = std::size_t{1} << 30, kMaxNodes = std::size_t{1} << 25;
+  /// `label` (a path) begins every message. Throws FormatError on anything that is not strict JSON in UTF-8, nests deeper than kMaxDepth, is longer than
+  /// kMaxBytes or has more than kMaxNodes values.
   JsonDocument(std::string_view text, std::string label);
   JsonDocument(const JsonDocument&) = delete;
   JsonDocument& operator=(const JsonDocument&) = delete;

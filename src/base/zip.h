@@ -21,7 +21,7 @@ struct ZipOptions {
   bool check_crc = true;                    // of what `bytes` and `read` return for entries up to max_crc_bytes
   std::uint64_t max_crc_bytes = 64u << 20;  // a mapped gigabyte of weights is not read through just for its checksum
   std::size_t max_entries = 1u << 20;
-  std::uint64_t max_inflated_bytes = 16ull << 30;  // per entry; deflate's ratio (1032) bounds it by the file's size as well
+  std::uint64_t max_inflated_bytes = 4ull << 30;  // per entry; deflate's ratio (1032) bounds it by the file's size as well
 };
 
 struct ZipEntry {
