@@ -1,8 +1,13 @@
-"""Makes torchvision importable beside a CPU-only PyTorch: import this module before torchvision.
+"""Makes torchvision importable beside a CPU-only PyTorch: import this module before torchvision, or before transformers, which imports it.
 
 PyPI's torchvision wheel carries operators built for CUDA, which do not load there, and without them the package refuses to be imported. Declaring the operators'
 schemas is enough to build and export models. `nms` and `roi_align` also compute, so that exported programs have values to be compared with.
 """
+
+import glob
+import importlib.util
+import os
+import sys
 
 import torch
 
@@ -78,12 +83,29 @@ def roi_align(features, boxes, spatial_scale, pooled_height, pooled_width, sampl
     return torch.stack(pooled) if pooled else features.new_zeros(0, features.shape[1], pooled_height, pooled_width)
 
 
-library = torch.library.Library("torchvision", "DEF")
-for schema in SCHEMAS:
-    library.define(schema)
-library.impl("nms", nms, "CPU")
-library.impl("roi_align", roi_align, "CPU")
+def shape_of_roi_align(features, boxes, spatial_scale, pooled_height, pooled_width, sampling_ratio, aligned):
+    return features.new_empty(boxes.shape[0], features.shape[1], pooled_height, pooled_width)
 
-import torchvision.extension  # noqa: E402  (importable only now)
 
-torchvision.extension._has_ops = lambda: True
+def has_loadable_operators() -> bool:
+    folder = os.path.dirname(importlib.util.find_spec("torchvision").origin)
+    try:
+        for file in glob.glob(f"{folder}/_C*.so"):
+            torch.ops.load_library(file)
+    except OSError:
+        return False
+    return True
+
+
+if not has_loadable_operators():
+    library = torch.library.Library("torchvision", "DEF")
+    for schema in SCHEMAS:
+        library.define(schema)
+    library.impl("nms", nms, "CPU")
+    library.impl("roi_align", roi_align, "CPU")
+    library.impl("roi_align", shape_of_roi_align, "Meta")
+
+    import torchvision  # importable only now; its modules have each taken the function that says there are no operators
+
+    for module in [m for name, m in sys.modules.items() if name.startswith("torchvision.") and hasattr(m, "_has_ops")]:
+        module._has_ops = lambda: True
