@@ -8,36 +8,24 @@ namespace {
 
 using ir::ConvOptions;
 
-/// The core convolution with one value per spatial dimension and a batch dimension.
-Val convolve(Builder& b, Val x, Val w, Val bias, ConvOptions o) {
-  const auto spatial = static_cast<std::size_t>(w.rank() - 2);
-  const bool batched = x.rank() == w.rank();
-  o.stride = expand_ints(o.stride, spatial, "convolution");
-  o.padding = expand_ints(o.padding, spatial, "convolution");
-  o.dilation = expand_ints(o.dilation, spatial, "convolution");
-  o.output_padding = expand_ints(o.output_padding, spatial, "convolution");
-  const Val y = b.conv(batched ? x : b.unsqueeze(x, 0), w, bias, o);
-  return batched ? y : b.select(y, 0, 0);
-}
+void set_conv(Context& c, const ConvOptions& o) { c.set(0, c.build().conv(c.tensor("input"), c.tensor("weight"), c.tensor_or_none("bias"), o)); }
 
 ConvOptions read_options(Context& c) {
-  return {.stride = c.ints("stride"), .padding = c.ints("padding"), .dilation = c.ints("dilation"), .output_padding = {0}, .groups = c.fixed("groups")};
+  return {.stride = c.ints("stride"), .padding = c.ints("padding"), .dilation = c.ints("dilation"), .output_padding = {}, .groups = c.fixed("groups")};
 }
 
 void convert_convolution(Context& c) {
   ConvOptions o = read_options(c);
   o.transposed = c.flag("transposed");
   o.output_padding = c.ints("output_padding");
-  c.set(0, convolve(c.build(), c.tensor("input"), c.tensor("weight"), c.tensor_or_none("bias"), o));
+  set_conv(c, o);
 }
-
-void convert_conv(Context& c) { c.set(0, convolve(c.build(), c.tensor("input"), c.tensor("weight"), c.tensor_or_none("bias"), read_options(c))); }
 
 void convert_conv_transpose(Context& c) {
   ConvOptions o = read_options(c);
   o.transposed = true;
   o.output_padding = c.ints("output_padding");
-  c.set(0, convolve(c.build(), c.tensor("input"), c.tensor("weight"), c.tensor_or_none("bias"), o));
+  set_conv(c, o);
 }
 
 /// "same": what an even kernel needs more on the right side is padded beforehand.
@@ -51,12 +39,11 @@ void convert_conv_mode(Context& c) {
   ConvOptions o{.stride = c.ints("stride"),
                 .padding = {0},
                 .dilation = expand_ints(c.ints("dilation"), spatial, "convolution"),
-                .output_padding = {0},
+                .output_padding = {},
                 .groups = c.fixed("groups")};
   if (mode == "same") {
     Shape after(static_cast<std::size_t>(x.rank()), 0);
     bool uneven = false;
-    o.padding.clear();
     for (std::size_t i = 0; i < spatial; ++i) {
       const Expr total = o.dilation[i] * (w.size(static_cast<int>(i) + 2) - 1), left = sym::floor_div(total, 2), extra = total - left - left;
       o.padding.push_back(left);
@@ -65,7 +52,7 @@ void convert_conv_mode(Context& c) {
     }
     if (uneven) x = b.pad(x, "constant", Shape(after.size(), 0), after);
   }
-  c.set(0, convolve(b, x, w, c.tensor_or_none("bias"), o));
+  c.set(0, b.conv(x, w, c.tensor_or_none("bias"), o));
 }
 
 /// x[T, B, C] with w[K, C, O].
@@ -73,7 +60,7 @@ void convert_conv_tbc(Context& c) {
   Builder& b = c.build();
   const int to_bct[] = {1, 2, 0}, to_weight[] = {2, 1, 0}, to_tbc[] = {2, 0, 1};
   const Val y = b.conv(b.permute(c.tensor("self"), to_bct), b.permute(c.tensor("weight"), to_weight), c.tensor("bias"),
-                       {.stride = {1}, .padding = {c.integer("pad")}, .dilation = {1}, .output_padding = {0}});
+                       {.stride = {1}, .padding = {c.integer("pad")}, .dilation = {1}, .output_padding = {}});
   c.set(0, b.permute(y, to_tbc));
 }
 
@@ -148,7 +135,7 @@ void add_convolution(Registry& r) {
             "SymInt groups, bool benchmark, bool deterministic, bool cudnn_enabled, bool allow_tf32) -> Tensor",
             "aten::_convolution.deprecated(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, "
             "int[] output_padding, SymInt groups, bool benchmark, bool deterministic, bool cudnn_enabled) -> Tensor"});
-  add_rows(r, convert_conv,
+  add_rows(r, [](Context& c) { set_conv(c, read_options(c)); },
            {"aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=[1], SymInt[1] padding=[0], SymInt[1] dilation=[1], SymInt "
             "groups=1) -> Tensor",
             "aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=[1, 1], SymInt[2] padding=[0, 0], SymInt[2] dilation=[1, 1], SymInt "
