@@ -1,0 +1,53 @@
+// What a context works out for one shape key and keeps: where buffers stand, and each stage's command list.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "device/command_list.h"
+#include "exec/executable.h"
+#include "exec/symbol_values.h"
+
+namespace reprise::exec {
+
+/// The values of all symbols that inputs bind, plus an epoch that counts what else a bound shape freezes.
+struct ShapeKey {
+  std::span<const std::int64_t> symbols;  // one per symbol of the plan; 0 where no input binds it
+  std::uint64_t epoch = 0;
+  std::uint64_t hash = 0;
+
+  static ShapeKey of(std::span<const std::int64_t> symbols, std::uint64_t epoch = 0);
+};
+
+struct BoundStage {
+  std::unique_ptr<device::CommandList> list;  // null: not bound yet
+  std::vector<sym::Number> symbols;           // of Stage::data_symbols, when it was bound
+};
+
+/// Memory for one tensor output.
+struct OutputShape {
+  std::optional<std::vector<std::int64_t>> sizes;  // nullopt: depends on data
+  std::optional<std::size_t> bytes;                // what the buffer must hold; nullopt: depends on data with no known bound
+};
+
+struct BoundShape {
+  /// `values` hold the key's symbols and nothing from data. Throws ShapeError, OutOfMemory.
+  BoundShape(const Executable& executable, const ShapeKey& key, const SymbolValues& values);
+  [[nodiscard]] bool matches(const ShapeKey& key) const;
+
+  std::vector<std::int64_t> symbols;
+  std::uint64_t epoch, hash;
+  MemoryPlan memory;                  // in order of Executable::arena_buffers
+  std::vector<std::size_t> capacity;  // bytes of every buffer; dynamic ones 0
+  std::vector<OutputShape> outputs;   // per signature output; empty for those that are not tensors
+  std::vector<BoundStage> stages;     // by Stage::id
+  std::uint64_t last_use = 0;
+};
+
+/// Sizes of a signature entry; nullopt when they depend on data that is not known.
+std::optional<std::vector<std::int64_t>> known_sizes(const sym::Shape& sizes, const SymbolValues& values);
+
+}  // namespace reprise::exec

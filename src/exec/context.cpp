@@ -1,0 +1,203 @@
+#include "exec/context.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "exec/step_builder.h"
+#include "tensor/strided_copy.h"
+
+namespace reprise::exec {
+namespace {
+
+std::size_t reserve_for(const Executable& executable) {
+  return executable.largest_memory() ? std::max<std::size_t>(executable.largest_memory()->total_bytes, 1) : 0;
+}
+
+template <class T>
+sym::Number to_number(T value) {
+  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) return sym::Number::of_real(static_cast<float>(value));
+  if constexpr (std::is_floating_point_v<T>) return sym::Number::of_real(value);
+  if constexpr (std::is_integral_v<T>) return sym::Number::of(static_cast<std::int64_t>(value));
+}
+
+}  // namespace
+
+ExecutionContext::ExecutionContext(ExecutablePtr executable)
+    : executable_(std::move(executable)),
+      values_(executable_->plan().symbols),
+      temps_(executable_->device(), reserve_for(*executable_)),
+      scratch_(executable_->device(), 0),
+      staging_(executable_->device(), 0),
+      bindings_(executable_->fixed_bindings().begin(), executable_->fixed_bindings().end()),
+      dynamic_(executable_->plan().buffers.size()) {}
+
+bool ExecutionContext::holds(const ShapeKey& key) const {
+  return std::any_of(shapes_.begin(), shapes_.end(), [&](const auto& shape) { return shape->matches(key); });
+}
+
+void ExecutionContext::bind(const ShapeKey& key) {
+  current_ = nullptr;
+  values_.reset(key.symbols, executable_->binder().known());
+  auto found = std::find_if(shapes_.begin(), shapes_.end(), [&](const auto& shape) { return shape->matches(key); });
+  if (found == shapes_.end()) {
+    auto fresh = std::make_unique<BoundShape>(*executable_, key, values_);
+    if (shapes_.size() == kMaxShapes) make_room();
+    shapes_.push_back(std::move(fresh));
+    found = shapes_.end() - 1;
+  }
+  const std::byte* before = temps_.base();
+  temps_.ensure((*found)->memory.total_bytes);
+  if (temps_.base() != before) placed_ = nullptr;
+  current_ = found->get();
+  current_->last_use = ++clock_;
+  if (placed_ != current_) point_at_arena();
+}
+
+void ExecutionContext::make_room() {
+  const auto oldest = std::min_element(shapes_.begin(), shapes_.end(), [](const auto& a, const auto& b) { return a->last_use < b->last_use; });
+  if (placed_ == oldest->get()) placed_ = nullptr;
+  shapes_.erase(oldest);
+}
+
+void ExecutionContext::point_at_arena() {
+  const auto& buffers = executable_->arena_buffers();
+  for (std::size_t i = 0; i < buffers.size(); ++i) bindings_[static_cast<std::size_t>(buffers[i])] = temps_.base() + current_->memory.offsets[i];
+  placed_ = current_;
+}
+
+void ExecutionContext::set_input(std::size_t index, void* address) {
+  for (const auto id : executable_->input_buffers(index)) bindings_[static_cast<std::size_t>(id)] = address;
+}
+
+void ExecutionContext::set_output(std::size_t index, void* address) { bindings_[static_cast<std::size_t>(executable_->output_buffer(index))] = address; }
+
+std::byte* ExecutionContext::staging(std::size_t bytes) {
+  staging_.ensure(bytes);
+  return staging_.base();
+}
+
+const std::byte* ExecutionContext::dynamic_output(std::size_t index) const {
+  return dynamic_[static_cast<std::size_t>(executable_->output_buffer(index))].data();
+}
+
+void ExecutionContext::run(device::Stream& stream) {
+  try {
+    run_block(0, stream);
+  } catch (...) {
+    // Nothing of this call may still run when the next one takes the context; the first error is the one that tells.
+    try {
+      stream.synchronize();
+    } catch (const std::exception&) {
+    }
+    throw;
+  }
+  stream.synchronize();
+}
+
+void ExecutionContext::run_block(int block, device::Stream& stream) {
+  for (const Stage& stage : executable_->schedule().blocks[static_cast<std::size_t>(block)]) run_stage(stage, stream);
+}
+
+void ExecutionContext::run_stage(const Stage& stage, device::Stream& stream) {
+  const plan::Command& command = stage.last();
+  switch (stage.kind) {
+    case Stage::Kind::steps:
+      run_steps(stage, stream);
+      break;
+    case Stage::Kind::cond:
+      run_block(command.blocks[read_predicate(command, stream) ? 0 : 1], stream);
+      break;
+    case Stage::Kind::loop:
+      run_block(command.blocks[0], stream);
+      while (read_predicate(command, stream)) {
+        run_block(command.blocks[1], stream);
+        run_block(command.blocks[0], stream);
+      }
+      break;
+  }
+}
+
+void ExecutionContext::run_steps(const Stage& stage, device::Stream& stream) {
+  BoundStage& ready = bound(stage);
+  if (ready.list->size() > 0) ready.list->enqueue(stream, bindings_.data());
+  if (!stage.last().defines.empty()) read_defined(stage.last(), stream);
+}
+
+BoundStage& ExecutionContext::bound(const Stage& stage) {
+  BoundStage& entry = current_->stages[static_cast<std::size_t>(stage.id)];
+  const auto& symbols = stage.data_symbols;
+  const auto unchanged = [&](std::size_t i) { return values_.at(symbols[i]) && same(*values_.at(symbols[i]), entry.symbols[i]); };
+  bool valid = entry.list != nullptr;
+  for (std::size_t i = 0; valid && i < symbols.size(); ++i) valid = unchanged(i);
+  if (!valid) bind_stage(stage, entry);
+  // Other stages and shapes may have moved these since.
+  bindings_[executable_->scratch_slot()] = scratch_.base();
+  for (const auto id : stage.dynamic_buffers) bindings_[static_cast<std::size_t>(id)] = dynamic_[static_cast<std::size_t>(id)].data();
+  return entry;
+}
+
+void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
+  entry.list = nullptr;
+  entry.symbols.clear();
+  for (const int symbol : stage.data_symbols) {
+    REPRISE_CHECK(values_.at(symbol).has_value(), Error, "[run/bind] symbol {} is used before data defines it", executable_->plan().symbols.at(symbol).name);
+    entry.symbols.push_back(*values_.at(symbol));
+  }
+  // What the last command is about to count is not known: its outputs get room for the most that it can be.
+  for (const auto& define : stage.last().defines) {
+    values_.forget(define.symbol);
+    if (const auto most = count_bound(stage.last(), values_))
+      values_.set(define.symbol, sym::Number::of(std::min(*most, executable_->plan().symbols.at(define.symbol).range.max)));
+  }
+  ensure_dynamic(stage);
+  const StepBuilder builder(*executable_, values_, current_->capacity);
+  device::StepList steps;
+  for (const plan::Command* c = stage.begin; c != stage.end; ++c)
+    if (c->op != core::Op::item) steps.push_back(builder.build(*c));
+  auto list = executable_->device()->make_command_list(std::move(steps));
+  scratch_.ensure(list->scratch_bytes());
+  entry.list = std::move(list);
+}
+
+void ExecutionContext::ensure_dynamic(const Stage& stage) {
+  for (const auto id : stage.dynamic_buffers) {
+    const auto slot = static_cast<std::size_t>(id);
+    const std::size_t bytes = values_.size(executable_->plan().buffers[slot].size_bytes);
+    if (dynamic_[slot].data() == nullptr || bytes > dynamic_[slot].size()) dynamic_[slot] = device::Allocation(executable_->device(), bytes);
+    current_->capacity[slot] = dynamic_[slot].size();
+  }
+}
+
+void ExecutionContext::read_defined(const plan::Command& command, device::Stream& stream) {
+  for (const auto& define : command.defines) {
+    const bool item = define.output < 0;
+    const auto& operand = item ? command.inputs.at(0) : command.outputs.at(static_cast<std::size_t>(define.output));
+    const sym::Number value = read_number(operand, define.element, stream);
+    const auto& info = executable_->plan().symbols.at(define.symbol);
+    REPRISE_CHECK(value.is_real || (value.integer >= info.range.min && value.integer <= info.range.max), ShapeError,
+                  "[run/{}] '{}' defines {} outside its range (got {}, want {})", core::name(command.op), command.name, info.name, value.integer,
+                  range_text(info.range.min, info.range.max));
+    values_.set(define.symbol, value);
+  }
+}
+
+sym::Number ExecutionContext::read_number(const plan::Operand& operand, std::int64_t element, device::Stream& stream) const {
+  // `element` counts along the one dimension of a vector.
+  const std::int64_t at = values_.integer(operand.offset) + (operand.strides.empty() ? 0 : element * values_.integer(operand.strides[0]));
+  const auto slot = static_cast<std::size_t>(operand.buffer);
+  const std::size_t width = item_size(operand.dtype);
+  REPRISE_CHECK(at >= 0 && (static_cast<std::size_t>(at) + 1) * width <= current_->capacity[slot], Error, "[run/read] an element lies outside buffer '{}'",
+                executable_->plan().buffers[slot].name);
+  alignas(8) std::array<std::byte, 8> bytes{};
+  executable_->device()->copy(bytes.data(), static_cast<const std::byte*>(bindings_[slot]) + at * static_cast<std::int64_t>(width), width, stream);
+  stream.synchronize();
+  if (operand.dtype == DType::boolean) return sym::Number::of(bytes[0] != std::byte{0});
+  return tensor::dispatch(operand.dtype, [&]<class T>(T) { return to_number(*reinterpret_cast<const T*>(bytes.data())); });
+}
+
+bool ExecutionContext::read_predicate(const plan::Command& command, device::Stream& stream) const {
+  return read_number(command.inputs.at(0), 0, stream).as_real() != 0;
+}
+
+}  // namespace reprise::exec

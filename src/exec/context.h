@@ -1,0 +1,74 @@
+// Execution contexts: the mutable half of a module. One serves one call at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "device/device.h"
+#include "exec/arena.h"
+#include "exec/bound_shape.h"
+#include "exec/executable.h"
+#include "exec/symbol_values.h"
+
+namespace reprise::exec {
+
+/// A call: `bind`, addresses of inputs and outputs, `run`, then `symbols` and `dynamic_output` tell about the results. With a shape key that the context holds
+/// (it keeps the last kMaxShapes) and the same data-dependent sizes, none of them allocates. After any exception the context can be bound again.
+class ExecutionContext {
+ public:
+  static constexpr std::size_t kMaxShapes = 16;
+
+  explicit ExecutionContext(ExecutablePtr executable);
+
+  [[nodiscard]] bool holds(const ShapeKey& key) const;
+  /// Makes `key` current: plans memory at first sight of it, and commits what it needs. Throws ShapeError, OutOfMemory.
+  void bind(const ShapeKey& key);
+  /// Of the current shape.
+  [[nodiscard]] const OutputShape& output(std::size_t index) const { return current_->outputs[index]; }
+
+  // Addresses of the call, by place in the signature. Every input and every output whose OutputShape tells bytes needs one.
+  void set_input(std::size_t index, void* address);
+  void set_output(std::size_t index, void* address);
+  /// Context-owned memory for copies of inputs; the contents of an earlier call's are lost. Throws OutOfMemory.
+  [[nodiscard]] std::byte* staging(std::size_t bytes);
+
+  /// Executes and waits until all is done, also when it throws: ShapeError when data defines a size outside its range, and what steps throw.
+  void run(device::Stream& stream);
+
+  /// After `run`: all symbols.
+  [[nodiscard]] const SymbolValues& symbols() const { return values_; }
+  /// After `run`: where an output lies whose size has no bound; valid until the next `bind`.
+  [[nodiscard]] const std::byte* dynamic_output(std::size_t index) const;
+
+  // Any thread may ask.
+  [[nodiscard]] std::size_t reserved_bytes() const { return temps_.reserved_bytes() + scratch_.reserved_bytes() + staging_.reserved_bytes(); }
+  [[nodiscard]] std::size_t committed_bytes() const { return temps_.committed_bytes() + scratch_.committed_bytes() + staging_.committed_bytes(); }
+
+ private:
+  void make_room();
+  void point_at_arena();
+  void run_block(int block, device::Stream& stream);
+  void run_stage(const Stage& stage, device::Stream& stream);
+  void run_steps(const Stage& stage, device::Stream& stream);
+  BoundStage& bound(const Stage& stage);
+  void bind_stage(const Stage& stage, BoundStage& bound);
+  void ensure_dynamic(const Stage& stage);
+  void read_defined(const plan::Command& command, device::Stream& stream);
+  [[nodiscard]] sym::Number read_number(const plan::Operand& operand, std::int64_t element, device::Stream& stream) const;
+  [[nodiscard]] bool read_predicate(const plan::Command& command, device::Stream& stream) const;
+
+  ExecutablePtr executable_;
+  SymbolValues values_;
+  Arena temps_, scratch_, staging_;
+  std::vector<void*> bindings_;
+  std::vector<device::Allocation> dynamic_;  // by buffer; only dynamic ones are ever allocated
+  std::vector<std::unique_ptr<BoundShape>> shapes_;
+  BoundShape* current_ = nullptr;
+  const BoundShape* placed_ = nullptr;  // whose temps the bindings point at
+  std::uint64_t clock_ = 0;
+};
+
+}  // namespace reprise::exec

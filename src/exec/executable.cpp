@@ -1,0 +1,106 @@
+#include "exec/executable.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/check.h"
+
+namespace reprise::exec {
+namespace {
+
+int thread_count(int asked) { return asked > 0 ? asked : static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
+
+/// The symbols with every range widened or narrowed to what the profiles admit.
+sym::SymbolTable widest_ranges(const plan::Plan& plan) {
+  sym::SymbolTable table;
+  for (int i = 0; i < plan.symbols.size(); ++i) {
+    sym::SymbolInfo info = plan.symbols.at(i);
+    std::int64_t max = plan.profiles.empty() ? info.range.max : 0;
+    for (const auto& profile : plan.profiles) max = std::max(max, profile.max[static_cast<std::size_t>(i)]);
+    info.range = {0, std::min(max, info.range.max)};
+    table.add(std::move(info));
+  }
+  return table;
+}
+
+}  // namespace
+
+Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::MakeStep step_maker)
+    : plan_(std::move(plan)),
+      device_(std::move(device)),
+      schedule_(make_schedule(*plan_)),
+      binder_(*plan_),
+      make_step_(step_maker),
+      threads_(thread_count(plan_->settings.threads)),
+      uploads_(plan_->weights.size()),
+      fixed_bindings_(slot_count()),
+      input_buffers_(plan_->inputs.size()),
+      output_buffers_(plan_->outputs.size(), -1) {
+  REPRISE_CHECK(!plan_->blocks.empty(), FormatError, "[run/load] the plan has no blocks");
+  bind_buffers(states);
+  for (std::size_t i = 0; i < plan_->outputs.size(); ++i) {
+    const bool tensor = plan_->outputs[i].kind == plan::OutputSpec::Kind::tensor;
+    REPRISE_CHECK(!tensor || output_buffers_[i] >= 0, FormatError, "[run/load] output '{}' has no buffer", plan_->outputs[i].name);
+  }
+  device_->default_stream().synchronize();
+  largest_memory_ = plan_largest();
+}
+
+void Executable::bind_buffers(std::span<void* const> states) {
+  for (std::size_t slot = 0; slot < plan_->buffers.size(); ++slot) {
+    const auto& buffer = plan_->buffers[slot];
+    const auto index = static_cast<std::size_t>(buffer.index);
+    const auto id = static_cast<plan::BufferId>(slot);
+    switch (buffer.kind) {
+      case plan::BufferKind::temp:
+        if (!buffer.dynamic && buffer.last >= 0) arena_buffers_.push_back(id);
+        break;
+      case plan::BufferKind::input:
+        input_buffers_.at(index).push_back(id);
+        break;
+      case plan::BufferKind::output:
+        REPRISE_CHECK(output_buffers_.at(index) < 0, FormatError, "[run/load] output '{}' has two buffers", plan_->outputs[index].name);
+        output_buffers_[index] = id;
+        break;
+      case plan::BufferKind::weight:
+        bind_weight(buffer, slot);
+        break;
+      case plan::BufferKind::state:
+        REPRISE_CHECK(index < states.size(), FormatError, "[run/load] buffer '{}' names a state that is not there (got {})", buffer.name, index);
+        fixed_bindings_[slot] = states[index];
+        break;
+    }
+  }
+}
+
+void Executable::bind_weight(const plan::Buffer& buffer, std::size_t slot) {
+  const auto& data = plan_->weights.at(static_cast<std::size_t>(buffer.index)).data;
+  if (device_->host_visible()) {
+    fixed_bindings_[slot] = data.data();
+    return;
+  }
+  auto& upload = uploads_[static_cast<std::size_t>(buffer.index)];
+  if (upload.data() == nullptr) {
+    upload = device::Allocation(device_, data.nbytes());
+    device_->copy(upload.data(), data.data(), data.nbytes(), device_->default_stream());
+  }
+  fixed_bindings_[slot] = upload.data();
+}
+
+std::optional<MemoryPlan> Executable::plan_largest() const {
+  const auto symbols = widest_ranges(*plan_);
+  std::vector<BufferLife> lives;
+  // Beyond this no reservation is made: far more than a machine has, yet sums of it do not overflow.
+  constexpr std::int64_t kTooMuch = std::int64_t{1} << 42;
+  std::int64_t sum = 0;
+  for (const auto id : arena_buffers_) {
+    const auto& buffer = plan_->buffers[static_cast<std::size_t>(id)];
+    const std::int64_t most = sym::bounds(buffer.size_bytes, symbols).max;
+    if (most > kTooMuch - sum) return std::nullopt;
+    sum += std::max<std::int64_t>(most, 0);
+    lives.push_back({static_cast<std::size_t>(std::max<std::int64_t>(most, 0)), buffer.first, buffer.last});
+  }
+  return plan_memory(lives);
+}
+
+}  // namespace reprise::exec

@@ -1,0 +1,66 @@
+// A plan on a device, with everything that does not depend on shapes worked out once. Immutable and shared by all execution contexts of a module.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "device/device.h"
+#include "exec/input_binder.h"
+#include "exec/memory_planner.h"
+#include "exec/schedule.h"
+#include "kernels/kernel.h"
+#include "plan/plan.h"
+
+namespace reprise::exec {
+
+class Executable {
+ public:
+  /// `states[i]`: memory of Plan::states[i] on `device`, which must outlive this. Weights are used where they lie when the device can read them, else uploaded.
+  /// Throws FormatError when plan and signature do not fit together, OutOfMemory.
+  Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::MakeStep step_maker);
+
+  [[nodiscard]] const plan::Plan& plan() const { return *plan_; }
+  [[nodiscard]] const device::DevicePtr& device() const { return device_; }
+  [[nodiscard]] const Schedule& schedule() const { return schedule_; }
+  [[nodiscard]] const InputBinder& binder() const { return binder_; }
+  [[nodiscard]] kernels::MakeStep make_step() const { return make_step_; }
+  [[nodiscard]] int threads() const { return threads_; }
+
+  /// Binding slots: one per buffer, then scratch.
+  [[nodiscard]] std::size_t scratch_slot() const { return plan_->buffers.size(); }
+  [[nodiscard]] std::size_t slot_count() const { return plan_->buffers.size() + 1; }
+  /// Weights and states; null elsewhere.
+  [[nodiscard]] std::span<void* const> fixed_bindings() const { return fixed_bindings_; }
+  /// Buffers of a signature input (none when no command reads it).
+  [[nodiscard]] const std::vector<plan::BufferId>& input_buffers(std::size_t input) const { return input_buffers_[input]; }
+  /// The buffer of a tensor output; -1 for other outputs.
+  [[nodiscard]] plan::BufferId output_buffer(std::size_t output) const { return output_buffers_[output]; }
+  /// Temps that the arena holds.
+  [[nodiscard]] const std::vector<plan::BufferId>& arena_buffers() const { return arena_buffers_; }
+  /// The plan of the arena for the largest shapes that any profile admits: it serves every shape. nullopt when sizes have no bound.
+  [[nodiscard]] const std::optional<MemoryPlan>& largest_memory() const { return largest_memory_; }
+
+ private:
+  void bind_buffers(std::span<void* const> states);
+  void bind_weight(const plan::Buffer& buffer, std::size_t slot);
+  [[nodiscard]] std::optional<MemoryPlan> plan_largest() const;
+
+  plan::PlanPtr plan_;
+  device::DevicePtr device_;
+  Schedule schedule_;
+  InputBinder binder_;
+  kernels::MakeStep make_step_;
+  int threads_;
+  std::vector<device::Allocation> uploads_;  // by weight; empty where used in place
+  std::vector<void*> fixed_bindings_;
+  std::vector<std::vector<plan::BufferId>> input_buffers_;
+  std::vector<plan::BufferId> output_buffers_, arena_buffers_;
+  std::optional<MemoryPlan> largest_memory_;
+};
+
+using ExecutablePtr = std::shared_ptr<const Executable>;
+
+}  // namespace reprise::exec

@@ -1,0 +1,97 @@
+#include "exec/step_builder.h"
+
+#include "base/check.h"
+
+namespace reprise::exec {
+namespace {
+
+using kernels::OperandRef;
+
+/// `*total += a * b`; false on overflow.
+bool add_product(std::int64_t a, std::int64_t b, std::int64_t* total) {
+  std::int64_t product = 0;
+  return !__builtin_mul_overflow(a, b, &product) && !__builtin_add_overflow(*total, product, total);
+}
+
+/// First and last element that the operand touches, counted from its buffer's start; nullopt when they do not fit an int64.
+std::optional<std::pair<std::int64_t, std::int64_t>> extent(const OperandRef& ref) {
+  std::int64_t low = ref.offset, high = ref.offset;
+  for (int d = 0; d < ref.rank; ++d) {
+    const auto i = static_cast<std::size_t>(d);
+    if (!add_product(ref.sizes[i] - 1, ref.strides[i], ref.strides[i] < 0 ? &low : &high)) return std::nullopt;
+  }
+  return std::pair(low, high);
+}
+
+}  // namespace
+
+OperandRef StepBuilder::bind(const plan::Command& command, const plan::Operand& operand) const {
+  const std::size_t rank = operand.sizes.size();
+  REPRISE_CHECK(rank <= kernels::kMaxRank, ShapeError, "[run/{}] '{}' has an operand of too many dimensions (got {}, want at most {})", core::name(command.op),
+                command.name, rank, kernels::kMaxRank);
+  OperandRef ref;
+  ref.dtype = operand.dtype;
+  ref.slot = operand.buffer;
+  ref.rank = static_cast<int>(rank);
+  for (std::size_t d = 0; d < rank; ++d) {
+    ref.sizes[d] = static_cast<std::int64_t>(values_.size(operand.sizes[d]));
+    ref.strides[d] = values_.integer(operand.strides[d]);
+  }
+  ref.offset = values_.integer(operand.offset);
+  check_inside(command, ref);
+  return ref;
+}
+
+void StepBuilder::check_inside(const plan::Command& command, const OperandRef& ref) const {
+  for (int d = 0; d < ref.rank; ++d)
+    if (ref.sizes[static_cast<std::size_t>(d)] == 0) return;  // touches nothing
+  const auto touched = extent(ref);
+  const auto slot = static_cast<std::size_t>(ref.slot);
+  const auto elements = static_cast<std::int64_t>(capacity_[slot] / item_size(ref.dtype));
+  REPRISE_CHECK(touched && touched->first >= 0 && touched->second < elements, Error, "[run/{}] '{}' reaches outside its buffer '{}' (which holds {} elements)",
+                core::name(command.op), command.name, executable_.plan().buffers[slot].name, elements);
+}
+
+std::vector<OperandRef> StepBuilder::bind(const plan::Command& command, std::span<const plan::Operand> operands) const {
+  std::vector<OperandRef> refs;
+  refs.reserve(operands.size());
+  for (const auto& operand : operands) refs.push_back(bind(command, operand));
+  return refs;
+}
+
+std::unique_ptr<device::Step> StepBuilder::build(const plan::Command& command) const {
+  auto inputs = bind(command, command.inputs);
+  auto outputs = bind(command, command.outputs);
+  const kernels::BoundAttrs attrs(command.attrs, [this](const sym::Expr& e) { return values_.number(e); });
+  kernels::StepSpec spec{.op = command.op, .inputs = inputs, .outputs = outputs, .attrs = &attrs, .threads = executable_.threads(), .name = command.name};
+  if (command.op == core::Op::write) {
+    // Into a view of memory that the first operand names: a copy by another name.
+    spec.op = core::Op::copy;
+    spec.inputs = std::span(inputs).subspan(1, 1);
+    spec.outputs = std::span(inputs).first(1);
+  }
+  auto step = executable_.make_step()(spec);
+  step->set_scratch_slot(static_cast<int>(executable_.scratch_slot()));
+  return step;
+}
+
+std::optional<std::int64_t> count_bound(const plan::Command& command, const SymbolValues& values) {
+  if (command.inputs.empty()) return std::nullopt;
+  const auto& sizes = command.inputs.front().sizes;
+  const auto size = [&](std::size_t d) { return values.integer(sizes.at(d)); };
+  const auto numel = [&] { return values.integer(sym::product(sizes)); };
+  switch (command.op) {
+    case core::Op::nonzero:
+      return numel();
+    case core::Op::nms:
+      return size(0);
+    case core::Op::unique: {
+      const auto axis = values.integer(command.attrs.integer("axis"));
+      return axis < 0 ? numel() : size(static_cast<std::size_t>(axis));
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace reprise::exec
