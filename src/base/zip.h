@@ -77,7 +77,9 @@ class ZipWriter {
   ZipWriter& operator=(const ZipWriter&) = delete;
   ~ZipWriter();
 
-  void add(std::string_view name, Bytes content);
+  void add(std::string_view name, Bytes content) { add(name, std::span(&content, 1)); }
+  /// The content in pieces, which are written one after the other.
+  void add(std::string_view name, std::span<const Bytes> pieces);
   void add(std::string_view name, std::string_view text) { add(name, std::as_bytes(std::span(text))); }
   /// Writes the directory and puts the file in place. Without it the destination is untouched.
   void finish();

@@ -37,21 +37,26 @@ std::uint32_t clipped(std::uint64_t v) { return v >= kIn64 ? kIn64 : static_cast
 ZipWriter::ZipWriter(const std::filesystem::path& path) : file_(path) {}
 ZipWriter::~ZipWriter() = default;
 
-void ZipWriter::add(std::string_view name, Bytes content) {
+void ZipWriter::add(std::string_view name, std::span<const Bytes> pieces) {
   REPRISE_CHECK(!name.empty() && name.size() <= 0xffff, InvalidArgument, "[base/zip] bad entry name (got {} bytes)", name.size());
   REPRISE_CHECK(index_.emplace(name, records_.size()).second, InvalidArgument, "[base/zip] entry '{}' was added before", name);
   const std::uint64_t offset = file_.position();
-  const auto crc = static_cast<std::uint32_t>(::crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size()));
+  std::uint64_t size = 0;
+  uLong crc = ::crc32_z(0, nullptr, 0);
+  for (const Bytes piece : pieces) {
+    size += piece.size();
+    if (!piece.empty()) crc = ::crc32_z(crc, reinterpret_cast<const Bytef*>(piece.data()), piece.size());
+  }
   // A ZIP64 field is always there (so that the layout does not depend on the size), then one that pads the payload to the alignment.
   const std::uint64_t unpadded = offset + kLocalSize + name.size() + kZip64Extra + kPaddingHeader;
   const std::uint64_t padding = (kAlignment - unpadded % kAlignment) % kAlignment;
   Fields local;
   local.u32(0x04034b50).u16(kVersion).u16(kUtf8).u16(0).u16(0).u16(kDate).u32(crc).u32(kIn64).u32(kIn64).u16(name.size());
-  local.u16(kZip64Extra + kPaddingHeader + padding).text(name).u16(1).u16(16).u64(content.size()).u64(content.size());
+  local.u16(kZip64Extra + kPaddingHeader + padding).text(name).u16(1).u16(16).u64(size).u64(size);
   local.u16(kPaddingId).u16(padding).text(std::string(padding, '\0'));
   file_.write(local.str());
-  file_.write(content);
-  records_.push_back({std::string(name), offset, content.size(), crc});
+  for (const Bytes piece : pieces) file_.write(piece);
+  records_.push_back({std::string(name), offset, size, static_cast<std::uint32_t>(crc)});
 }
 
 void ZipWriter::finish() {
