@@ -38,10 +38,14 @@ struct JsonDocument::Builder {
     const Type type = e.type();
     if (type == Type::OBJECT) {
       node().kind = Kind::object;
-      for (const auto& [name, value] : e.get_object().value_unsafe()) add(value, index, name), ++node().count;
+      simdjson::dom::object object;
+      if (e.get_object().get(object)) return;  // cannot be: its type was asked
+      for (const auto& [name, value] : object) add(value, index, name), ++node().count;
     } else if (type == Type::ARRAY) {
       node().kind = Kind::array;
-      for (const auto& value : e.get_array().value_unsafe()) add(value, index, {}), ++node().count;
+      simdjson::dom::array array;
+      if (e.get_array().get(array)) return;
+      for (const auto& value : array) add(value, index, {}), ++node().count;
     } else {
       scalar(e, type, node());
     }
