@@ -13,6 +13,7 @@ import struct
 import sys
 import zipfile
 import zlib
+from typing import BinaryIO
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -29,41 +30,44 @@ def without_paths(data: bytes) -> bytes:
     return data
 
 
-def payload_start(file: bytes, local_header: int) -> int:
-    name_length, extra_length = struct.unpack_from("<HH", file, local_header + 26)
+def payload_start(file: BinaryIO, local_header: int) -> int:
+    file.seek(local_header + 26)
+    name_length, extra_length = struct.unpack("<HH", file.read(4))
     return local_header + 30 + name_length + extra_length
 
 
-def store_checksum(file: bytearray, info: zipfile.ZipInfo, central_record: int, end: int, payload: bytes) -> None:
+def store_checksum(file: BinaryIO, info: zipfile.ZipInfo, central_record: int, end: int, payload: bytes) -> None:
     """The checksum stands in the central directory and, depending on the writer, in the local header or behind the payload."""
-    crc = struct.pack("<I", zlib.crc32(payload))
-    file[central_record + 16 : central_record + 20] = crc
+    places = [central_record + 16]
+    file.seek(end)
     if info.flag_bits & 8 == 0:
-        file[info.header_offset + 14 : info.header_offset + 18] = crc
-    elif file[end : end + 4] == b"PK\x07\x08":
-        file[end + 4 : end + 8] = crc
+        places.append(info.header_offset + 14)
+    elif file.read(4) == b"PK\x07\x08":
+        places.append(end + 4)
+    for place in places:
+        file.seek(place)
+        file.write(struct.pack("<I", zlib.crc32(payload)))
 
 
 def neutralize(path: str) -> int:
     """Rewrites one zip file in place; returns how many entries changed."""
-    with open(path, "rb") as stream:
-        file = bytearray(stream.read())
-    archive, changed = zipfile.ZipFile(io.BytesIO(bytes(file))), 0
-    record = archive.start_dir
-    for info in archive.infolist():
-        start = payload_start(file, info.header_offset)
-        before = bytes(file[start : start + info.compress_size])
-        after = without_paths(before)
-        if after != before:
-            if info.compress_type != zipfile.ZIP_STORED or after.startswith(b"PK\x03\x04"):
-                raise SystemExit(f"{path}: {info.filename} is an archive that holds a path")
-            end = start + info.compress_size
-            file[start:end] = after
-            store_checksum(file, info, record, end, after)
-            changed += 1
-        record += 46 + sum(struct.unpack_from("<HHH", file, record + 28))
-    with open(path, "wb") as stream:
-        stream.write(file)
+    changed = 0
+    with open(path, "r+b") as file, zipfile.ZipFile(path) as archive:
+        record = archive.start_dir
+        for info in archive.infolist():
+            start = payload_start(file, info.header_offset)
+            file.seek(start)
+            before = file.read(info.compress_size)
+            after = without_paths(before)
+            if after != before:
+                if info.compress_type != zipfile.ZIP_STORED or after.startswith(b"PK\x03\x04"):
+                    raise SystemExit(f"{path}: {info.filename} is an archive that holds a path")
+                file.seek(start)
+                file.write(after)
+                store_checksum(file, info, record, start + len(after), after)
+                changed += 1
+            file.seek(record + 28)
+            record += 46 + sum(struct.unpack("<HHH", file.read(6)))
     return changed
 
 
