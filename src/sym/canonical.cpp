@@ -124,10 +124,9 @@ std::optional<Expr> merge_nested(const Polynomial& a, std::int64_t d) {
   return floor_div(inner.operands()[0] + shift, divisor);
 }
 
-/// r//b where b does not divide any term of r.
+/// r//b where b has one term and divides none of r.
 Expr proper_quotient(const Polynomial& r, const Polynomial& b) {
   if (r.empty()) return 0;
-  if (b.size() > 1) return node(Op::floor_div, rebuild(r), rebuild(b));
   // A constant that stays behind may round only when the divisor has no variables; otherwise it takes part in the common divisor.
   std::int64_t g = gcd_of_variables(r, b[0].coefficient);
   if (!is_constant(b)) g = std::gcd(g, constant_term(r));
@@ -145,10 +144,13 @@ Expr make_floor_div(const Expr& a, const Expr& b) {
   if (b == 1) return a;
   const Polynomial divisor = to_polynomial(b);
   if (divisor.empty()) return node(Op::floor_div, a, b);
-  if (divisor[0].coefficient < 0) return floor_div(-a, -b);
+  if (checked_negate(divisor[0].coefficient) > 0) return floor_div(-a, -b);
   Division d = reduce(to_polynomial(a), divisor);
   // A divisor of several terms is divided out only where nothing stays behind: 1 + 1//(s0 - 1) says less than s0//(s0 - 1).
-  if (divisor.size() > 1 && !d.remainder.empty()) d = {{}, to_polynomial(a)};
+  if (divisor.size() > 1 && !d.remainder.empty()) {
+    d = divide(to_polynomial(a), Polynomial{{1, {b}}});  // as a factor that was too large to multiply out
+    if (!d.remainder.empty()) return node(Op::floor_div, a, b);
+  }
   return rebuild(d.quotient) + proper_quotient(d.remainder, divisor);
 }
 
@@ -156,7 +158,7 @@ Expr make_mod(const Expr& a, const Expr& b) {
   if (any_real(std::array{a, b}) || b == 0) return node(Op::mod, a, b);
   const Polynomial divisor = to_polynomial(b);
   if (divisor.empty()) return node(Op::mod, a, b);
-  if (divisor[0].coefficient < 0) return -mod(-a, -b);
+  if (checked_negate(divisor[0].coefficient) > 0) return -mod(-a, -b);
   Polynomial r = reduce(to_polynomial(a), divisor).remainder;
   if (r.empty()) return 0;
   if (divisor.size() > 1) return node(Op::mod, a, b);

@@ -24,10 +24,10 @@ struct Range {
 
 /// The symbols of one program, in a fixed order. `unbacked`: its value comes from data (u0), not from an input's size.
 struct SymbolInfo {
-  std::string name;
-  Range range;
+  std::string name = {};
+  Range range = {};
   bool unbacked = false;
-  std::optional<std::int64_t> hint;  // the value at export
+  std::optional<std::int64_t> hint = {};  // the value at export
 };
 
 class SymbolTable {

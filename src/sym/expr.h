@@ -32,23 +32,41 @@ struct Number {
 
 /// The numbers are part of the `.rpz` format: append, never renumber.
 enum class Op : std::uint8_t {
-  integer = 0, real = 1, symbol = 2,
-  add = 3, mul = 4,            // n-ary
-  pow = 5,                     // base, exponent (integers: exponent >= 0)
-  floor_div = 6, mod = 7, true_div = 8,
-  min = 9, max = 10,           // n-ary
-  eq = 11, ne = 12, lt = 13, le = 14, gt = 15, ge = 16,
-  logical_and = 17, logical_or = 18, logical_not = 19,
-  to_float = 20, trunc = 21, floor = 22, ceil = 23, round = 24,   // round: half to even
-  where = 25,                  // condition, then, else
-  sqrt = 26, abs = 27
+  integer = 0,
+  real = 1,
+  symbol = 2,
+  add = 3,
+  mul = 4,  // n-ary
+  pow = 5,  // base, exponent (integers: exponent >= 0)
+  floor_div = 6,
+  mod = 7,
+  true_div = 8,
+  min = 9,
+  max = 10,  // n-ary
+  eq = 11,
+  ne = 12,
+  lt = 13,
+  le = 14,
+  gt = 15,
+  ge = 16,
+  logical_and = 17,
+  logical_or = 18,
+  logical_not = 19,
+  to_float = 20,
+  trunc = 21,
+  floor = 22,
+  ceil = 23,
+  round = 24,  // round: half to even
+  where = 25,  // condition, then, else
+  sqrt = 26,
+  abs = 27
 };
 
 class Expr {
  public:
-  Expr() = default;                                   // 0
-  Expr(std::int64_t value) : value_(value) {}         // NOLINT(google-explicit-constructor): sizes read naturally
-  Expr(int value) : value_(value) {}                  // NOLINT(google-explicit-constructor)
+  Expr() = default;                            // 0
+  Expr(std::int64_t value) : value_(value) {}  // NOLINT(google-explicit-constructor): sizes read naturally
+  Expr(int value) : value_(value) {}           // NOLINT(google-explicit-constructor)
   /// Names are [A-Za-z_][A-Za-z0-9_.]*, else InvalidArgument. As in PyTorch, "zf…" and "zuf…" (from floats) have real values, all others are integers.
   static Expr symbol(std::string_view name);
   static Expr real(double value);
@@ -56,14 +74,14 @@ class Expr {
   static Expr make(Op op, std::span<const Expr> operands);
 
   [[nodiscard]] Op op() const;
-  [[nodiscard]] std::span<const Expr> operands() const;     // empty for leaves
-  [[nodiscard]] const std::string& symbol_name() const;     // op() == symbol
-  [[nodiscard]] double real_value() const;                  // op() == real
+  [[nodiscard]] std::span<const Expr> operands() const;  // empty for leaves
+  [[nodiscard]] const std::string& symbol_name() const;  // op() == symbol
+  [[nodiscard]] double real_value() const;               // op() == real
 
   [[nodiscard]] bool is_int() const { return node_ == nullptr; }
   [[nodiscard]] std::optional<std::int64_t> as_int() const;
   [[nodiscard]] bool is_symbol() const { return op() == Op::symbol; }
-  [[nodiscard]] bool is_real() const;                       // its value is a real
+  [[nodiscard]] bool is_real() const;  // its value is a real
 
   /// True when both are the same canonical expression: proof of equality. False proves nothing.
   friend bool operator==(const Expr& a, const Expr& b);
@@ -94,7 +112,7 @@ struct ExprHash {
 using Shape = std::vector<Expr>;
 
 Expr floor_div(const Expr& a, const Expr& b);
-Expr ceil_div(const Expr& a, const Expr& b);   // -floor_div(-a, b)
+Expr ceil_div(const Expr& a, const Expr& b);  // -floor_div(-a, b)
 Expr mod(const Expr& a, const Expr& b);
 Expr pow(const Expr& a, const Expr& b);
 Expr true_div(const Expr& a, const Expr& b);
