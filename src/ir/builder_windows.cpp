@@ -16,9 +16,6 @@ sym::Shape per_dim(sym::Shape values, std::size_t n, const Expr& fallback, const
   return values;
 }
 
-/// The span of a window: dilation * (kernel - 1) + 1.
-Expr reach(const Expr& kernel, const Expr& dilation) { return dilation * (kernel - 1) + 1; }
-
 void check_windows(const sym::Shape& sizes, const char* where) {
   for (const Expr& e : sizes) {
     const auto n = e.as_int();
@@ -31,18 +28,9 @@ void check_spatial(const Val& x, std::size_t n) {
   REPRISE_CHECK(rank == n + 2 || rank == n + 1, ShapeError, "[ir/pool] wants a batch, channels and {} spatial dimensions (got {})", n, sym::str(x.sizes()));
 }
 
-/// How many windows fit: PyTorch's pooling_output_shape.
-Expr pooled(const Expr& size, const Expr& kernel, const Expr& stride, const Expr& padding, const Expr& dilation, bool ceil_mode) {
-  const Expr room = size + 2 * padding - reach(kernel, dilation);
-  if (!ceil_mode) return sym::floor_div(room, stride) + 1;
-  const Expr n = sym::floor_div(room + stride - 1, stride) + 1;
-  // A last window that would start beyond the input and its left padding is dropped.
-  return sym::where(sym::compare(sym::Op::ge, (n - 1) * stride, size + padding), n - 1, n);
-}
-
 Expr convolved(const ConvOptions& o, std::size_t i, const Expr& size, const Expr& kernel) {
-  if (o.transposed) return (size - 1) * o.stride[i] - 2 * o.padding[i] + reach(kernel, o.dilation[i]) + o.output_padding[i];
-  return sym::floor_div(size + 2 * o.padding[i] - reach(kernel, o.dilation[i]), o.stride[i]) + 1;
+  if (o.transposed) return transposed_size(size, kernel, o.stride[i], o.padding[i], o.dilation[i], o.output_padding[i]);
+  return window_count(size, kernel, o.stride[i], o.padding[i], o.dilation[i], false);
 }
 
 }  // namespace
@@ -100,7 +88,7 @@ Windows windows(Val x, const PoolOptions& o, const char* kind) {
   const auto stride = o.stride.empty() ? kernel : per_dim(o.stride, n, 1, "pool");
   Windows out;
   const auto first = static_cast<std::size_t>(x.rank()) - n;
-  for (std::size_t i = 0; i < n; ++i) out.output.push_back(pooled(x.sizes()[first + i], kernel[i], stride[i], padding[i], dilation[i], o.ceil_mode));
+  for (std::size_t i = 0; i < n; ++i) out.output.push_back(window_count(x.sizes()[first + i], kernel[i], stride[i], padding[i], dilation[i], o.ceil_mode));
   out.attrs = {{"kind", kind}, {"kernel", kernel}, {"stride", stride}, {"padding", padding}, {"dilation", dilation}};
   return out;
 }

@@ -25,4 +25,25 @@ sym::Expr unify(const sym::Expr& a, const sym::Expr& b, std::string_view where) 
   return b.as_int() ? b : a;
 }
 
+namespace {
+
+/// The span of a window.
+sym::Expr reach(const sym::Expr& kernel, const sym::Expr& dilation) { return dilation * (kernel - 1) + 1; }
+
+}  // namespace
+
+sym::Expr window_count(const sym::Expr& size, const sym::Expr& kernel, const sym::Expr& stride, const sym::Expr& padding, const sym::Expr& dilation,
+                       bool ceil_mode) {
+  const sym::Expr room = size + 2 * padding - reach(kernel, dilation);
+  if (!ceil_mode) return sym::floor_div(room, stride) + 1;
+  const sym::Expr n = sym::floor_div(room + stride - 1, stride) + 1;
+  // A last window that would start beyond the input and its left padding is dropped.
+  return sym::where(sym::compare(sym::Op::ge, (n - 1) * stride, size + padding), n - 1, n);
+}
+
+sym::Expr transposed_size(const sym::Expr& size, const sym::Expr& kernel, const sym::Expr& stride, const sym::Expr& padding, const sym::Expr& dilation,
+                          const sym::Expr& output_padding) {
+  return (size - 1) * stride - 2 * padding + reach(kernel, dilation) + output_padding;
+}
+
 }  // namespace reprise::ir

@@ -19,4 +19,11 @@ bool differ(std::span<const sym::Expr> a, std::span<const sym::Expr> b);  // ran
 /// The size that both stand for; a constant is preferred. Throws ShapeError when they differ.
 sym::Expr unify(const sym::Expr& a, const sym::Expr& b, std::string_view where);
 
+/// How many windows fit: PyTorch's pooling_output_shape; `ceil_mode` also counts a last window that does not fit whole.
+sym::Expr window_count(const sym::Expr& size, const sym::Expr& kernel, const sym::Expr& stride, const sym::Expr& padding, const sym::Expr& dilation,
+                       bool ceil_mode);
+/// Output size of a transposed convolution.
+sym::Expr transposed_size(const sym::Expr& size, const sym::Expr& kernel, const sym::Expr& stride, const sym::Expr& padding, const sym::Expr& dilation,
+                          const sym::Expr& output_padding);
+
 }  // namespace reprise::ir
