@@ -149,10 +149,13 @@ class Fuser {
   static std::optional<int> immediate(const core::Attr& value, DType dtype, Merged& merged) {
     core::Instr instr{.op = ScalarOp::constant, .type = dtype};
     const auto set = [&](double real, std::int64_t integer) {
-      if (is_floating(dtype)) instr.imm_real = real;
-      else instr.imm_int = dtype == DType::boolean ? (real != 0 || integer != 0) : integer;
+      if (is_floating(dtype))
+        instr.imm_real = real;
+      else
+        instr.imm_int = dtype == DType::boolean ? (real != 0 || integer != 0) : integer;
     };
-    if (const auto* b = std::get_if<bool>(&value)) set(*b ? 1 : 0, *b ? 1 : 0);
+    if (const auto* b = std::get_if<bool>(&value))
+      set(*b ? 1 : 0, *b ? 1 : 0);
     else if (const auto* d = std::get_if<double>(&value)) {
       if (!is_floating(dtype) && dtype != DType::boolean) return std::nullopt;
       set(*d, 0);
@@ -170,7 +173,8 @@ class Fuser {
   }
 
   // The maker of operand `x` of `node`, when it may move to the node's place and is read element by element.
-  const ir::Node* producer(ValueId x, const ir::Node& node, const std::vector<std::optional<ir::Node>>& nodes, const std::unordered_map<ValueId, std::size_t>& makers) const {
+  const ir::Node* producer(ValueId x, const ir::Node& node, const std::vector<std::optional<ir::Node>>& nodes,
+                           const std::unordered_map<ValueId, std::size_t>& makers) const {
     const auto& value = graph_.at(x);
     const auto it = makers.find(value.root);
     if (it == makers.end() || !nodes[it->second]) return nullptr;
@@ -179,7 +183,8 @@ class Fuser {
         !sym::equal(value.sizes, graph_.at(node.outputs.front()).sizes)) {
       return nullptr;
     }
-    const bool movable = std::all_of(made.outputs.begin(), made.outputs.end(), [&](ValueId y) { return last_[static_cast<std::size_t>(y)] < 0 || first_[static_cast<std::size_t>(y)] >= order(node); });
+    const bool movable = std::all_of(made.outputs.begin(), made.outputs.end(),
+                                     [&](ValueId y) { return last_[static_cast<std::size_t>(y)] < 0 || first_[static_cast<std::size_t>(y)] >= order(node); });
     return movable ? &made : nullptr;
   }
 

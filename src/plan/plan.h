@@ -64,11 +64,11 @@ struct Command {
   core::Op op = core::Op::copy;
   std::vector<Operand> inputs, outputs;
   core::Attrs attrs;
-  std::vector<int> blocks;      // cond: then, else. while_loop: condition, body
+  std::vector<int> blocks;  // cond: then, else. while_loop: condition, body
   std::vector<Define> defines;
-  std::int32_t position = 0;    // in the linear order
+  std::int32_t position = 0;  // in the linear order
   int segment = 0;
-  std::string name, trace;      // the ATen node, its Python line
+  std::string name, trace;  // the ATen node, its Python line
 };
 // cond:       inputs[0] is the predicate; the blocks write the command's outputs themselves.
 // while_loop: outputs are the carried buffers, already holding the initial values; input 0 is the predicate's operand, written by block 0; block 1 updates the
@@ -95,11 +95,11 @@ struct InputSpec {
   enum class Kind : std::uint8_t { tensor = 0, integer = 1, constant = 2 } kind = Kind::tensor;  // integer: a symbolic int passed as a 0-d i64 tensor
   std::string name;
   DType dtype = DType::f32;
-  sym::Shape sizes;          // tensor
-  sym::Expr value;           // integer: the expression (usually a symbol) that it binds
+  sym::Shape sizes;  // tensor
+  sym::Expr value;   // integer: the expression (usually a symbol) that it binds
   ConstantValue constant;
-  bool mutated = false;      // the call writes into the caller's tensor
-  Tensor sample;             // small integer samples from export (valid token ids); may be undefined
+  bool mutated = false;  // the call writes into the caller's tensor
+  Tensor sample;         // small integer samples from export (valid token ids); may be undefined
 };
 
 struct OutputSpec {
@@ -123,26 +123,26 @@ struct Segment {
 
 struct Settings {
   Device device;
-  std::string dtype;             // "" as exported, "bf16", "f16", "f32"
-  int threads = 0;               // 0: as many as the machine has
+  std::string dtype;  // "" as exported, "bf16", "f16", "f32"
+  int threads = 0;    // 0: as many as the machine has
   int optimization_level = 3;
   std::vector<std::string> fallback_ops;
 };
 
 struct Plan {
-  std::string producer;          // "reprise 0.1.0"
-  std::string torch_version;     // of the exported program
+  std::string producer;       // "reprise 0.1.0"
+  std::string torch_version;  // of the exported program
   Settings settings;
   sym::SymbolTable symbols;
-  std::vector<InputSpec> inputs;   // flattened user inputs
-  std::vector<OutputSpec> outputs; // flattened user outputs
+  std::vector<InputSpec> inputs;    // flattened user inputs
+  std::vector<OutputSpec> outputs;  // flattened user outputs
   std::vector<Buffer> buffers;
   std::vector<Block> blocks;
   std::vector<Weight> weights;
   std::vector<StateSpec> states;
-  std::vector<Profile> profiles;   // at least one
+  std::vector<Profile> profiles;  // at least one
   std::vector<Segment> segments;
-  std::string in_spec, out_spec;   // PyTorch's treespecs, for front ends
+  std::string in_spec, out_spec;  // PyTorch's treespecs, for front ends
 };
 
 using PlanPtr = std::shared_ptr<const Plan>;

@@ -18,14 +18,20 @@ constexpr int kMaxThreads = 1024;
 
 void check_options(const CompileOptions& o) {
   REPRISE_CHECK(o.inputs.empty() || o.profiles.empty(), InvalidArgument, "[compile/options] give `inputs` or `profiles`, not both");
-  REPRISE_CHECK(o.dtype == DType::f32 || o.dtype == DType::bf16 || o.dtype == DType::f16, InvalidArgument, "[compile/options] dtype must be f32, bf16 or f16 (got {})", name(o.dtype));
-  REPRISE_CHECK(o.optimization_level >= 0 && o.optimization_level <= 5, InvalidArgument, "[compile/options] optimization_level must lie in 0..5 (got {})", o.optimization_level);
+  REPRISE_CHECK(o.dtype == DType::f32 || o.dtype == DType::bf16 || o.dtype == DType::f16, InvalidArgument,
+                "[compile/options] dtype must be f32, bf16 or f16 (got {})", name(o.dtype));
+  REPRISE_CHECK(o.optimization_level >= 0 && o.optimization_level <= 5, InvalidArgument, "[compile/options] optimization_level must lie in 0..5 (got {})",
+                o.optimization_level);
   REPRISE_CHECK(o.threads >= 0 && o.threads <= kMaxThreads, InvalidArgument, "[compile/options] threads must lie in 0..{} (got {})", kMaxThreads, o.threads);
   REPRISE_CHECK(o.device.type == DeviceType::cpu, DeviceError, "[compile/device] no device {}: this build has no CUDA half", o.device.str());
 }
 
 plan::Settings settings(const CompileOptions& o) {
-  return {.device = o.device, .dtype = o.dtype == DType::f32 ? "" : std::string(name(o.dtype)), .threads = o.threads, .optimization_level = o.optimization_level, .fallback_ops = o.fallback_ops};
+  return {.device = o.device,
+          .dtype = o.dtype == DType::f32 ? "" : std::string(name(o.dtype)),
+          .threads = o.threads,
+          .optimization_level = o.optimization_level,
+          .fallback_ops = o.fallback_ops};
 }
 
 std::vector<plan::Profile> profiles(const CompileOptions& o, const ir::Program& program, const ir::Graph& graph) {

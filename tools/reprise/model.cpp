@@ -1,0 +1,127 @@
+#include "model.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/zip.h"
+
+namespace reprise::cli {
+
+namespace {
+
+using Shapes = std::map<std::string, std::vector<std::int64_t>>;
+
+std::vector<std::int64_t> parse_shape(const std::string& text, const std::string& whole) {
+  std::vector<std::int64_t> shape;
+  std::size_t at = 0;
+  while (at <= text.size()) {
+    const auto end = std::min(text.find('x', at), text.size());
+    try {
+      std::size_t used = 0;
+      const auto part = text.substr(at, end - at);
+      shape.push_back(std::stoll(part, &used));
+      if (used != part.size()) throw std::invalid_argument(part);
+    } catch (const std::exception&) {
+      REPRISE_FAIL(InvalidArgument, "[compile/shape] '{}' is not a shape (want name=1x3x224x224)", whole);
+    }
+    at = end + 1;
+  }
+  return shape;
+}
+
+// One profile: "a=1x3,b=2" (inputs separated by commas).
+Shapes parse_shapes(const std::string& text) {
+  Shapes shapes;
+  for (const auto& item : CLI::detail::split(text, ',')) {
+    const auto equals = item.find('=');
+    REPRISE_CHECK(equals != std::string::npos && equals > 0, InvalidArgument, "[compile/shape] '{}' is not a shape (want name=1x3x224x224)", item);
+    shapes[item.substr(0, equals)] = parse_shape(item.substr(equals + 1), item);
+  }
+  return shapes;
+}
+
+// `values` of one flag by profile: the k-th mention of an input belongs to profile k.
+std::vector<Shapes> by_profile(const std::vector<std::string>& values) {
+  std::vector<Shapes> profiles;
+  std::map<std::string, std::size_t> mentions;
+  for (const auto& value : values) {
+    for (auto& [name, shape] : parse_shapes(value)) {
+      const auto k = mentions[name]++;
+      if (profiles.size() <= k) profiles.resize(k + 1);
+      profiles[k][name] = shape;
+    }
+  }
+  return profiles;
+}
+
+void show_progress(std::string_view stage, int done, int total) {
+  constexpr int kWidth = 24;
+  const int filled = total > 0 ? done * kWidth / total : 0;
+  std::fprintf(stderr, "\r[%s%s] %-28.*s", std::string(static_cast<std::size_t>(filled), '#').c_str(),
+               std::string(static_cast<std::size_t>(kWidth - filled), ' ').c_str(), static_cast<int>(stage.size()), stage.data());
+}
+
+void clear_progress() { std::fprintf(stderr, "\r%60s\r", ""); }
+
+}  // namespace
+
+void CompileFlags::add_to(CLI::App& app) {
+  app.add_option("--min", min, "Smallest shapes, e.g. x=1x3x224x224; again for another profile")->type_name("NAME=SHAPE");
+  app.add_option("--opt", opt, "Shapes to tune for")->type_name("NAME=SHAPE");
+  app.add_option("--max", max, "Largest shapes")->type_name("NAME=SHAPE");
+  app.add_option("--dtype", dtype, "Weights and arithmetic: f32 (as exported), bf16 or f16")->check(CLI::IsMember({"f32", "bf16", "f16"}));
+  app.add_option("--device", device, "cpu[:N]");
+  app.add_option("--fallback-ops", fallback_ops, "ATen ops that run unfused")->delimiter(',');
+  app.add_option("--threads", threads, "In one call; 0: all cores")->check(CLI::Range(0, 1024));
+  app.add_option("--optimization-level", optimization_level, "0 to 5")->check(CLI::Range(0, 5));
+}
+
+CompileOptions CompileFlags::options(const Program& program) const {
+  CompileOptions o;
+  o.device = Device::parse(device);
+  o.dtype = parse_dtype(dtype);
+  o.fallback_ops = fallback_ops;
+  o.threads = threads;
+  o.optimization_level = optimization_level;
+  const auto mins = by_profile(min), opts = by_profile(opt), maxs = by_profile(max);
+  const auto shape = [](const std::vector<Shapes>& list, std::size_t k, const std::string& name) {
+    const auto it = k < list.size() ? list[k].find(name) : Shapes::const_iterator{};
+    return k < list.size() && it != list[k].end() ? it->second : std::vector<std::int64_t>{};
+  };
+  const auto known = program.inputs();
+  for (std::size_t k = 0; k < std::max({mins.size(), opts.size(), maxs.size()}); ++k) {
+    std::map<std::string, Input> inputs;
+    for (const auto* list : {&mins, &opts, &maxs}) {
+      if (k >= list->size()) continue;
+      for (const auto& [name, unused] : (*list)[k])
+        inputs[name] = {.min_shape = shape(mins, k, name), .opt_shape = shape(opts, k, name), .max_shape = shape(maxs, k, name), .name = name};
+    }
+    auto& profile = o.profiles.emplace_back();
+    for (auto& [name, input] : inputs) profile.push_back(std::move(input));
+  }
+  return o;
+}
+
+bool is_program(const std::string& path) {
+  const auto file = base::MappedFile::open(path);
+  const base::ZipReader zip(file->bytes(), path, {.check_crc = false});
+  return zip.find("manifest.json") == nullptr;
+}
+
+Module open_module(const std::string& path, const CompileFlags& flags, bool progress) {
+  if (!is_program(path)) return Module::load(path);
+  const auto program = load_program(path);
+  auto options = flags.options(program);
+  const bool bar = progress && isatty(STDERR_FILENO) != 0;
+  if (bar) options.progress = show_progress;
+  auto module = compile(program, options);
+  if (bar) clear_progress();
+  return module;
+}
+
+}  // namespace reprise::cli

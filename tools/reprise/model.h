@@ -1,0 +1,32 @@
+// Opening models and the compile options that several verbs share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reprise/compile.h"
+#include "reprise/module.h"
+#include "reprise/program.h"
+
+namespace reprise::cli {
+
+/// --min/--opt/--max, --dtype, --device, --fallback-ops, --threads, --optimization-level.
+struct CompileFlags {
+  std::vector<std::string> min, opt, max;
+  std::string dtype = "f32", device = "cpu";
+  std::vector<std::string> fallback_ops;
+  int threads = 0, optimization_level = 3;
+
+  void add_to(CLI::App& app);
+  /// Throws CLI::ValidationError on text that is not a shape.
+  [[nodiscard]] CompileOptions options(const Program& program) const;
+};
+
+bool is_program(const std::string& path);  // by content: .rpz archives hold a manifest.json
+
+/// Compiles a `.pt2`, or loads a `.rpz`. With `progress` a bar on stderr when that is a terminal.
+Module open_module(const std::string& path, const CompileFlags& flags, bool progress);
+
+}  // namespace reprise::cli
