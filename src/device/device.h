@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,6 +85,10 @@ class DeviceHandle {
 
   /// Between host, pinned and device memory in any combination. The ranges must not overlap and must stay valid until the stream has passed.
   virtual void copy(void* dst, const void* src, std::size_t bytes, Stream& stream) = 0;
+  /// dst[i…] = src[i…] for all indices below `sizes`, both in memory that this device reads. Strides count elements of `item_size` bytes (1, 2, 4 or 8); those
+  /// of `src` may be 0, elements of `dst` are distinct. The lists are read during the call, the memory until the stream has passed.
+  virtual void copy_strided(void* dst, std::span<const std::int64_t> dst_strides, const void* src, std::span<const std::int64_t> src_strides,
+                            std::span<const std::int64_t> sizes, std::size_t item_size, Stream& stream) = 0;
   /// `count` elements of `width` bytes (1, 2 or 4) at `dst` (so aligned) become the low bytes of `value`. Throws InvalidArgument on another width.
   virtual void fill(void* dst, std::uint32_t value, int width, std::size_t count, Stream& stream) = 0;
 

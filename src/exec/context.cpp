@@ -77,10 +77,6 @@ std::byte* ExecutionContext::staging(std::size_t bytes) {
   return staging_.base();
 }
 
-const std::byte* ExecutionContext::dynamic_output(std::size_t index) const {
-  return dynamic_[static_cast<std::size_t>(executable_->output_buffer(index))].data();
-}
-
 void ExecutionContext::run(device::Stream& stream) {
   try {
     run_block(0, stream);

@@ -41,13 +41,17 @@ class ExecutionContext {
   /// After `run`: all symbols.
   [[nodiscard]] const SymbolValues& symbols() const { return values_; }
   /// After `run`: where an output lies whose size has no bound; valid until the next `bind`.
-  [[nodiscard]] const std::byte* dynamic_output(std::size_t index) const;
+  [[nodiscard]] const std::byte* dynamic_output(std::size_t index) const { return dynamic_of(index).data(); }
+  [[nodiscard]] std::size_t dynamic_output_bytes(std::size_t index) const { return dynamic_of(index).size(); }
 
   // Any thread may ask.
   [[nodiscard]] std::size_t reserved_bytes() const { return temps_.reserved_bytes() + scratch_.reserved_bytes() + staging_.reserved_bytes(); }
   [[nodiscard]] std::size_t committed_bytes() const { return temps_.committed_bytes() + scratch_.committed_bytes() + staging_.committed_bytes(); }
 
  private:
+  [[nodiscard]] const device::Allocation& dynamic_of(std::size_t output) const {
+    return dynamic_[static_cast<std::size_t>(executable_->output_buffer(output))];
+  }
   void make_room();
   void point_at_arena();
   void run_block(int block, device::Stream& stream);

@@ -10,6 +10,7 @@
 #include "device/cpu/cpu_command_list.h"
 #include "device/cpu/cpu_memory.h"
 #include "device/cpu/cpu_stream.h"
+#include "tensor/strided_copy.h"
 
 namespace reprise::device::cpu {
 namespace {
@@ -41,6 +42,8 @@ class CpuDevice final : public DeviceHandle {
   [[nodiscard]] std::unique_ptr<Reservation> reserve(std::size_t bytes) override { return std::make_unique<CpuReservation>(bytes); }
 
   void copy(void* dst, const void* src, std::size_t bytes, Stream& stream) override;
+  void copy_strided(void* dst, std::span<const std::int64_t> dst_strides, const void* src, std::span<const std::int64_t> src_strides,
+                    std::span<const std::int64_t> sizes, std::size_t item_size, Stream& stream) override;
   void fill(void* dst, std::uint32_t value, int width, std::size_t count, Stream& stream) override;
 
   [[nodiscard]] std::unique_ptr<CommandList> make_command_list(StepList steps) override { return std::make_unique<CpuCommandList>(std::move(steps)); }
@@ -60,6 +63,18 @@ void CpuDevice::copy(void* dst, const void* src, std::size_t bytes, Stream& stre
     return;
   }
   static_cast<CpuStream&>(stream).enqueue([=] { std::memcpy(dst, src, bytes); });
+}
+
+void CpuDevice::copy_strided(void* dst, std::span<const std::int64_t> dst_strides, const void* src, std::span<const std::int64_t> src_strides,
+                             std::span<const std::int64_t> sizes, std::size_t item_size, Stream& stream) {
+  if (stream.is_default()) {
+    tensor::strided_copy(dst, dst_strides, src, src_strides, sizes, item_size);
+    return;
+  }
+  using List = std::vector<std::int64_t>;
+  static_cast<CpuStream&>(stream).enqueue([dst, src, item_size, to = List(dst_strides.begin(), dst_strides.end()),
+                                           from = List(src_strides.begin(), src_strides.end()),
+                                           shape = List(sizes.begin(), sizes.end())] { tensor::strided_copy(dst, to, src, from, shape, item_size); });
 }
 
 template <class T>

@@ -1,0 +1,45 @@
+#include "reprise/module.h"
+
+#include "plan/rpz.h"
+#include "runtime/module_impl.h"
+#include "runtime/signature.h"
+
+namespace reprise {
+
+std::vector<Argument> Module::operator()(std::span<const Argument> inputs) const { return impl_->call(inputs); }
+std::vector<Argument> Module::operator()(std::span<const Tensor> inputs) const { return impl_->call(inputs); }
+void Module::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const { impl_->run(inputs, outputs); }
+std::vector<std::int64_t> Module::output_sizes(std::span<const Tensor> inputs, std::size_t index) const { return impl_->output_sizes(inputs, index); }
+
+std::vector<SignatureEntry> Module::inputs() const { return runtime::describe_inputs(*impl_->plan); }
+std::vector<SignatureEntry> Module::outputs() const { return runtime::describe_outputs(*impl_->plan); }
+Device Module::device() const { return impl_->device->id(); }
+MemoryUse Module::memory() const { return impl_->memory(); }
+
+std::vector<std::string> Module::state_names() const {
+  std::vector<std::string> names;
+  for (const auto& state : impl_->plan->states) names.push_back(state.name);
+  return names;
+}
+
+Tensor Module::state(std::string_view name) const {
+  const auto lock = impl_->lock_state();
+  return impl_->states.read(name);
+}
+
+void Module::set_state(std::string_view name, const Tensor& value) {
+  const auto lock = impl_->lock_state();
+  impl_->states.write(name, value);
+}
+
+void Module::reset_state() {
+  const auto lock = impl_->lock_state();
+  impl_->states.reset();
+}
+
+Module Module::to(Device device) const { return runtime::make_module(impl_->plan, device, impl_->make_step); }
+
+void Module::save(const std::string& path) const { plan::save(*impl_->plan, path); }
+Module Module::load(const std::string& path) { return runtime::make_module(plan::load(path)); }
+
+}  // namespace reprise

@@ -1,0 +1,41 @@
+// One call of a module: symbols bound, a context taken, inputs where the plan expects them.
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <span>
+
+#include "exec/context_pool.h"
+#include "exec/inline_vector.h"
+#include "runtime/arguments.h"
+#include "runtime/module_impl.h"
+
+namespace reprise::runtime {
+
+class Call {
+ public:
+  /// Takes the state's lock and a context, binds shapes and inputs. `outputs`: memory of the caller that the call will write. What a plan cannot read or write
+  /// in place is staged in the context: inputs that are not contiguous or not aligned, that overlap what the call writes, or mutated ones that overlap another
+  /// input.
+  Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs);
+
+  [[nodiscard]] exec::ExecutionContext& context() const { return *lease_; }
+  /// Executes, waits, and writes staged copies of mutated inputs back.
+  void run();
+
+ private:
+  [[nodiscard]] exec::ContextPool::Lease take_bound();
+  [[nodiscard]] bool must_stage(std::size_t input) const;
+  void place_inputs();
+  void stage(std::size_t input, std::byte* copy);
+  void write_back(std::size_t input);
+
+  Module::Impl& impl_;
+  const InputValues& inputs_;
+  std::span<const Tensor> outputs_;
+  std::unique_lock<std::mutex> state_lock_;
+  exec::ContextPool::Lease lease_;
+  exec::InlineVector<std::byte*, 16> staged_;  // per input; null: in place
+};
+
+}  // namespace reprise::runtime

@@ -1,0 +1,85 @@
+#include "runtime/module_impl.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/check.h"
+#include "runtime/arguments.h"
+#include "runtime/call.h"
+#include "runtime/results.h"
+
+namespace reprise {
+
+Module::Impl::Impl(plan::PlanPtr the_plan, Device on, kernels::MakeStep step_maker)
+    : plan(std::move(the_plan)),
+      make_step(step_maker),
+      device(device::open(on)),
+      states(*plan, device),
+      executable(std::make_shared<const exec::Executable>(plan, device, states.addresses(), make_step)),
+      pool(executable) {}
+
+std::unique_lock<std::mutex> Module::Impl::lock_state() { return plan->states.empty() ? std::unique_lock<std::mutex>() : std::unique_lock(state_mutex_); }
+
+namespace {
+
+std::vector<Argument> call_with(Module::Impl& impl, const runtime::InputValues& values) {
+  runtime::Call call(impl, values, {});
+  runtime::Results results(*impl.plan, impl.device, call.context());
+  call.run();
+  return results.take();
+}
+
+}  // namespace
+
+std::vector<Argument> Module::Impl::call(std::span<const Argument> inputs) { return call_with(*this, runtime::check_arguments(*plan, device->id(), inputs)); }
+
+std::vector<Argument> Module::Impl::call(std::span<const Tensor> inputs) { return call_with(*this, runtime::check_arguments(*plan, device->id(), inputs)); }
+
+void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
+  const auto values = runtime::check_arguments(*plan, device->id(), inputs);
+  runtime::Call call(*this, values, outputs);
+  runtime::attach_outputs(*plan, device->id(), call.context(), outputs);
+  call.run();
+}
+
+std::vector<std::int64_t> Module::Impl::output_sizes(std::span<const Tensor> inputs, std::size_t index) const {
+  const auto values = runtime::check_arguments(*plan, device->id(), inputs);
+  std::vector<std::int64_t> bound(static_cast<std::size_t>(plan->symbols.size()));
+  executable->binder().bind(values.span(), bound);
+  exec::SymbolValues symbols(plan->symbols);
+  symbols.reset(bound, executable->binder().known());
+  for (const auto& spec : plan->outputs) {
+    if (spec.kind != plan::OutputSpec::Kind::tensor || index-- > 0) continue;
+    auto sizes = exec::known_sizes(spec.sizes, symbols);
+    REPRISE_CHECK(sizes.has_value(), InvalidArgument, "[run/outputs] the size of output '{}' depends on data", spec.name);
+    return std::move(*sizes);
+  }
+  REPRISE_FAIL(InvalidArgument, "[run/outputs] there is no tensor output of that index");
+}
+
+MemoryUse Module::Impl::memory() const {
+  MemoryUse use;
+  std::unordered_set<const void*> seen;
+  for (const auto& weight : plan->weights)
+    if (seen.insert(weight.data.data()).second) use.weight_bytes += weight.data.nbytes();
+  use.state_bytes = states.size_bytes();
+  const auto contexts = pool.use();
+  use.contexts = contexts.contexts;
+  use.arena_reserved_bytes = contexts.reserved_bytes;
+  use.arena_committed_bytes = contexts.committed_bytes;
+  return use;
+}
+
+namespace runtime {
+
+Module make_module(plan::PlanPtr plan) {
+  const Device device = plan->settings.device;
+  return make_module(std::move(plan), device);
+}
+
+Module make_module(plan::PlanPtr plan, Device device, kernels::MakeStep make_step) {
+  return Module(std::make_shared<Module::Impl>(std::move(plan), device, make_step));
+}
+
+}  // namespace runtime
+}  // namespace reprise

@@ -1,0 +1,49 @@
+// What stands behind a Module: a plan, opened on a device.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "device/device.h"
+#include "exec/context_pool.h"
+#include "exec/executable.h"
+#include "kernels/kernel.h"
+#include "plan/plan.h"
+#include "reprise/module.h"
+#include "runtime/state_store.h"
+
+namespace reprise {
+
+struct Module::Impl {
+  Impl(plan::PlanPtr plan, Device on, kernels::MakeStep make_step);
+
+  [[nodiscard]] std::vector<Argument> call(std::span<const Argument> inputs);
+  [[nodiscard]] std::vector<Argument> call(std::span<const Tensor> inputs);
+  void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs);
+  [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
+  [[nodiscard]] MemoryUse memory() const;
+  /// Held by calls that read or write state, and by whoever looks at it from outside; not owned when there is no state.
+  [[nodiscard]] std::unique_lock<std::mutex> lock_state();
+
+  const plan::PlanPtr plan;
+  const kernels::MakeStep make_step;
+  const device::DevicePtr device;
+  runtime::StateStore states;
+  const exec::ExecutablePtr executable;
+  exec::ContextPool pool;
+
+ private:
+  std::mutex state_mutex_;
+};
+
+namespace runtime {
+
+/// The module of a plan, on the device that the plan was made for. Throws DeviceError, FormatError, OutOfMemory.
+Module make_module(plan::PlanPtr plan);
+/// With other kernels and on another device.
+Module make_module(plan::PlanPtr plan, Device device, kernels::MakeStep make_step = kernels::make_reference_step);
+
+}  // namespace runtime
+}  // namespace reprise
