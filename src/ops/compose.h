@@ -53,7 +53,7 @@ std::pair<Val, Val> promoted(Builder& b, Val x, Val y);
 /// An exporter's output that only training reads: zeros of the size and dtype that it says. Nothing when it says nothing.
 void set_unused(Context& c, int output);
 
-/// A condition that calls must fulfil, as a tensor check. Nothing when `condition` is provably true.
+/// A condition that calls must fulfil, as a tensor check. Nothing when the sizes of inputs prove it.
 void check_expression(Context& c, const Expr& condition, const std::string& message);
 
 }  // namespace reprise::ops
