@@ -78,28 +78,6 @@ void add_parametrized(Registry& r) {
   add("aten::softshrink(Tensor self, Scalar lambd=0.5)", soft_shrink);
 }
 
-/// In evaluation the slope is the middle of its range. Training draws it at random, which no inference program asks for.
-Term rrelu(Context& c, Terms x) { return leaky(x[0], (number(c, "lower", x[0]) + number(c, "upper", x[0])) * 0.5); }
-
-void add_rrelu(Registry& r) {
-  const Validate evaluation = [](const ir::AtenNode& node) -> std::optional<std::string> {
-    for (const auto& [name, value] : node.args)
-      if (const auto* training = std::get_if<bool>(&value); name == "training" && training != nullptr && *training) return "rrelu in training mode is random";
-    return std::nullopt;
-  };
-  const auto add = [&](const char* schema, const Convert& convert) { r.add({.schema = schema, .convert = convert, .validate = evaluation}); };
-  add("aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None)",
-      [](Context& c) { c.set(0, pointwise(c, {"self"}, Typing::common, rrelu)); });
-  add("aten::rrelu_with_noise(Tensor self, Tensor noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None)",
-      [](Context& c) { c.set(0, pointwise(c, {"self"}, Typing::common, rrelu)); });
-  add("aten::rrelu_with_noise_functional(Tensor self, Tensor noise, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, "
-      "Generator? generator=None)",
-      [](Context& c) {
-        c.set(0, pointwise(c, {"self"}, Typing::common, rrelu));
-        c.set(1, c.tensor("noise"));
-      });
-}
-
 /// One weight, or one for each channel (dimension 1).
 void convert_prelu(Context& c) {
   const Val self = c.tensor("self");
@@ -124,7 +102,6 @@ void convert_glu(Context& c) {
 void add_activations(Registry& r) {
   add_gates(r);
   add_parametrized(r);
-  add_rrelu(r);
   add_rows(r, schemas({"prelu", "_prelu_kernel"}, {"(Tensor self, Tensor weight)"}), convert_prelu);
   add_rows(r, {"aten::glu(Tensor self, int dim=-1)"}, convert_glu);
 }

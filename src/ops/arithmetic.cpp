@@ -51,7 +51,6 @@ void add_quotients(Registry& r) {
                    {".Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode)", ".Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode)"}),
            convert_div_mode);
   add_pointwise_rows(r, schemas({"floor_divide"}, {kDefault, kScalar}), operands, Typing::common, of(ScalarOp::floor_div));
-  add_in_place_rows(r, schemas({"floor_divide_"}, {kTensor}), operands, Typing::common, of(ScalarOp::floor_div));
   add_pointwise_rows(r, schemas({"remainder"}, {kTensor, kScalar, ".Scalar_Tensor(Scalar self, Tensor other)"}), operands, Typing::common,
                      of(ScalarOp::remainder));
   add_pointwise_rows(r, schemas({"fmod"}, {kTensor, kScalar}), operands, Typing::common, of(ScalarOp::fmod));
@@ -93,7 +92,6 @@ void add_powers(Registry& r) {
                                                     ".Scalar(Scalar self, Tensor exponent)"};
   const std::initializer_list<const char*> in_place = {".Scalar(Tensor self, Scalar exponent)", ".Tensor(Tensor self, Tensor exponent)"};
   add_pointwise_rows(r, schemas({"pow"}, forms), {"self", "exponent"}, Typing::common, power_of_operands);
-  add_in_place_rows(r, schemas({"pow_"}, in_place), {"self", "exponent"}, Typing::common, power_of_operands);
   add_rows(r, schemas({"float_power"}, forms), [](Context& c) { c.set(0, float_power(c)); });
   add_rows(r, schemas({"float_power_"}, in_place), [](Context& c) {
     c.build().write(c.tensor("self"), float_power(c));

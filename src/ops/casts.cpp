@@ -41,7 +41,7 @@ void convert_contiguous(Context& c) {
 void add_copies(Registry& r) {
   const Convert alias = [](Context& c) { c.set(0, c.tensor("self")); };
   const Convert copy = [](Context& c) { c.set(0, c.build().copy(c.tensor("self"))); };
-  add_rows(r, schemas({"alias", "detach", "detach_", "lift", "lift_fresh"}, {"(Tensor self)"}), alias);
+  add_rows(r, schemas({"alias", "detach", "lift", "lift_fresh"}, {"(Tensor self)"}), alias);
   add_rows(r, schemas({"lift_fresh_copy", "alias_copy", "detach_copy"}, {"(Tensor self)"}), copy);
   add_rows(r, {"aten::clone(Tensor self, *, MemoryFormat? memory_format=None)"}, copy);
   add_rows(r, {"aten::contiguous(Tensor self, *, MemoryFormat memory_format=contiguous_format)"}, convert_contiguous);

@@ -51,23 +51,20 @@ void add_logic(Registry& r) {
 }
 
 void add_bits(Registry& r) {
-  const auto add = [&](const char* name, const char* operator_name, const char* in_place, ScalarOp op) {
+  const auto add = [&](const char* name, const char* operator_name, ScalarOp op) {
     add_pointwise_rows(r, schemas({name}, {kTensor, kScalar, kScalarTensor}), both(), Typing::common, of(op));
     add_pointwise_rows(r, schemas({operator_name}, {kTensor, kScalar}), both(), Typing::common, of(op));
-    add_in_place_rows(r, schemas({in_place}, {kTensor, kScalar}), both(), Typing::common, of(op));
   };
-  add("bitwise_and", "__and__", "__iand__", ScalarOp::bit_and);
-  add("bitwise_or", "__or__", "__ior__", ScalarOp::bit_or);
-  add("bitwise_xor", "__xor__", "__ixor__", ScalarOp::bit_xor);
-  const auto add_shift = [&](const char* name, const char* operator_name, const char* in_place, const char* in_place_name, ScalarOp op) {
+  add("bitwise_and", "__and__", ScalarOp::bit_and);
+  add("bitwise_or", "__or__", ScalarOp::bit_or);
+  add("bitwise_xor", "__xor__", ScalarOp::bit_xor);
+  const auto add_shift = [&](const char* name, const char* operator_name, ScalarOp op) {
     const char* tensor_scalar = ".Tensor_Scalar(Tensor self, Scalar other)";
     add_pointwise_rows(r, schemas({name}, {kTensor, tensor_scalar, kScalarTensor}), both(), Typing::common, of(op));
     add_pointwise_rows(r, schemas({operator_name}, {kTensor, kScalar}), both(), Typing::common, of(op));
-    add_in_place_rows(r, schemas({in_place}, {kTensor, kScalar}), both(), Typing::common, of(op));
-    add_in_place_rows(r, schemas({in_place_name}, {kTensor, tensor_scalar}), both(), Typing::common, of(op));
   };
-  add_shift("bitwise_left_shift", "__lshift__", "__ilshift__", "bitwise_left_shift_", ScalarOp::shift_left);
-  add_shift("bitwise_right_shift", "__rshift__", "__irshift__", "bitwise_right_shift_", ScalarOp::shift_right);
+  add_shift("bitwise_left_shift", "__lshift__", ScalarOp::shift_left);
+  add_shift("bitwise_right_shift", "__rshift__", ScalarOp::shift_right);
   add_rows(r, schemas({"bitwise_not"}, {"(Tensor self)"}), [](Context& c) {
     const Val self = c.tensor("self");
     c.set(0, c.build().unary(self.dtype() == DType::boolean ? ScalarOp::logical_not : ScalarOp::bit_not, self));

@@ -93,14 +93,6 @@ void add_pointwise_rows(Registry& r, const std::vector<std::string>& schemas, st
   add_rows(r, schemas, [operands = std::move(operands), typing, body = std::move(body)](Context& c) { c.set(0, pointwise(c, operands, typing, body)); });
 }
 
-void add_in_place_rows(Registry& r, const std::vector<std::string>& schemas, std::vector<std::string> operands, Typing typing, Body body) {
-  add_rows(r, schemas, [operands = std::move(operands), typing, body = std::move(body)](Context& c) {
-    const Val self = c.tensor(operands.front());
-    c.build().write(self, pointwise(c, operands, typing, body));
-    c.set(0, self);
-  });
-}
-
 void add_unary_rows(Registry& r, std::initializer_list<const char*> names, Typing typing, Body body) {
   add_pointwise_rows(r, schemas(names, {"(Tensor self)"}), {"self"}, typing, std::move(body));
 }
@@ -126,6 +118,8 @@ Expr count_along(Val x, const std::vector<int>& axes) {
   for (const int axis : axes) out = out * x.size(axis);
   return out;
 }
+
+Val apart(Builder& b, Val y, Val x) { return y.value().root == x.value().root ? b.copy(y) : y; }
 
 int output_count(const Context& c) {
   int n = 0;

@@ -45,8 +45,6 @@ std::vector<std::string> schemas(std::initializer_list<const char*> names, std::
 void add_rows(Registry& r, const std::vector<std::string>& schemas, const Convert& convert);
 /// Rows of one pointwise op over the arguments named `operands`.
 void add_pointwise_rows(Registry& r, const std::vector<std::string>& schemas, std::vector<std::string> operands, Typing typing, Body body);
-/// The same for an in-place op whose functional form has another overload name: the result is written to the first operand.
-void add_in_place_rows(Registry& r, const std::vector<std::string>& schemas, std::vector<std::string> operands, Typing typing, Body body);
 /// `name(Tensor self)` for every name.
 void add_unary_rows(Registry& r, std::initializer_list<const char*> names, Typing typing, Body body);
 
@@ -61,16 +59,16 @@ DType number_type(const Number& n);
 std::vector<int> axes_of(Context& c, std::string_view name, int rank);
 /// How many elements those axes (empty: all) hold.
 Expr count_along(Val x, const std::vector<int>& axes);
+/// y, copied when it is still a view of what x is: for results that must not share memory.
+Val apart(Builder& b, Val y, Val x);
 /// The number of tensors that the exporter says the node returns.
 int output_count(const Context& c);
 
 // Parts of families that have a file of their own.
 void add_arithmetic(Registry& r);
 void add_windows(Registry& r);
-void add_moments(Registry& r);           // mean, var, std, norms
-void add_order_statistics(Registry& r);  // median, quantile, histogram
+void add_moments(Registry& r);  // mean, var, std, norms
 void add_splits(Registry& r);
 void add_rearrangements(Registry& r);  // roll, flip, shuffles, diagonals, triangles
-void add_classification_losses(Registry& r);
 
 }  // namespace reprise::ops
