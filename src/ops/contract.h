@@ -20,4 +20,7 @@ Val matmul(Builder& b, Val x, Val y);
 /// x[…, K] · w[N, K]ᵀ (+ bias[N]); w[K] drops the last dimension.
 Val linear(Builder& b, Val x, Val w, Val bias = {});
 
+/// Rows: einsum and other contractions.
+void add_einsum(Registry& r);
+
 }  // namespace reprise::ops

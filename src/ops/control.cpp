@@ -111,11 +111,9 @@ void add_assertions(Registry& r) {
            {"aten::_assert_async.msg(Tensor self, str assert_msg) -> ()"});
   add_rows(r, [](Context& c) { c.build().check(c.build().reshape(c.tensor("self"), {}), "Expected Tensor with single nonzero value, but got zero"); },
            {"aten::_assert_async(Tensor self) -> ()"});
-  // What the exporter checked already: ranges stand in the program, sizes and dtypes in every value.
+  // The ranges stand in the program.
   add_rows(r, [](Context&) {},
-           {"aten::_assert_tensor_metadata(Tensor a, SymInt[]? size=None, SymInt[]? stride=None, ScalarType? dtype=None, *, Device? device=None, Layout? "
-            "layout=None) -> ()",
-            "aten::sym_constrain_range(Scalar size, *, int? min=None, int? max=None) -> ()",
+           {"aten::sym_constrain_range(Scalar size, *, int? min=None, int? max=None) -> ()",
             "aten::sym_constrain_range_for_size(Scalar size, *, int? min=None, int? max=None) -> ()"});
 }
 
