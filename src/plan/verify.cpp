@@ -232,7 +232,8 @@ class Verifier {
   }
 
   void command(const Command& c, int depth) {
-    require(c.position == next_position_++, "command '{}' stands at position {} (want {})", c.name, c.position, next_position_ - 1);
+    require(c.position == next_position_, "command '{}' stands at position {} (want {})", c.name, c.position, next_position_);
+    ++next_position_;
     require(c.segment >= 0 && static_cast<std::size_t>(c.segment) < plan_.segments.size(), "command {} names segment {} of {}", c.position, c.segment,
             plan_.segments.size());
     const auto a = arity(c.op);
