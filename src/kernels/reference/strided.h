@@ -29,7 +29,7 @@ class Window {
 
   /// Calls f(offset, stride, n) for the runs of [begin, begin + n), n elements each `stride` apart, in order.
   template <class F>
-  void for_each_run(std::int64_t begin, std::int64_t n, const F& f) const {
+  void for_each_run(std::int64_t begin, std::int64_t n, F&& f) const {
     if (n == 0) return;
     if (rank_ <= 1) return f(rank_ == 0 ? 0 : begin * strides_[0], rank_ == 0 ? 0 : strides_[0], n);
     std::array<std::int64_t, kMaxRank> index;
