@@ -54,7 +54,7 @@ struct ComplexArg {
   double real = 0, imag = 0;
 };
 
-/// An argument of a node. Symbolic integers, reals and booleans that name a node's output are already replaced by their expressions (a sym value that
+/// An argument of a node. An empty list whose element type the exporter did not know stands as an empty list of tensors. Symbolic integers, reals and booleans that name a node's output are already replaced by their expressions (a sym value that
 /// is computed from data stands as its unbacked symbol). `vector<optional<TensorName>>` is a Tensor?[] or Tensor[] list.
 using Arg = std::variant<None, TensorName, std::vector<std::optional<TensorName>>, bool, sym::Expr, double, std::string, std::vector<sym::Expr>, std::vector<double>,
                          std::vector<bool>, std::vector<std::string>, std::vector<std::vector<sym::Expr>>, ScalarTypeArg, Layout, MemoryFormat, Device, ComplexArg,
@@ -75,7 +75,7 @@ using Output = std::variant<None, TensorName, std::vector<TensorName>, SymOutput
 /// Where a node comes from, for messages.
 struct Source {
   std::string name;   // the node's own name or its first output's
-  std::string trace;  // the innermost Python line: `file.py:48, in forward: x.sum()`; empty when the file has none
+  std::string trace;  // the innermost Python line outside PyTorch: `file.py:48, in forward: x.sum()`; empty when the file has none
 };
 
 struct AtenNode {
