@@ -54,8 +54,9 @@ struct ComplexArg {
   double real = 0, imag = 0;
 };
 
-/// An argument of a node. An empty list whose element type the exporter did not know stands as an empty list of tensors. Symbolic integers, reals and booleans that name a node's output are already replaced by their expressions (a sym value that
-/// is computed from data stands as its unbacked symbol). `vector<optional<TensorName>>` is a Tensor?[] or Tensor[] list.
+/// An argument of a node. Symbolic integers, reals and booleans that name a node's output are already replaced by their expressions (a sym value that
+/// is computed from data stands as its unbacked symbol). `vector<optional<TensorName>>` is a Tensor?[] or Tensor[] list, and also an empty list of
+/// integers where the exporter did not know what kind of list it is.
 using Arg = std::variant<None, TensorName, std::vector<std::optional<TensorName>>, bool, sym::Expr, double, std::string, std::vector<sym::Expr>, std::vector<double>,
                          std::vector<bool>, std::vector<std::string>, std::vector<std::vector<sym::Expr>>, ScalarTypeArg, Layout, MemoryFormat, Device, ComplexArg,
                          std::shared_ptr<const AtenGraph>>;
