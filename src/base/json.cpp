@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace reprise::base {
 
@@ -115,7 +116,7 @@ std::string JsonValue::path() const {
 
 void JsonValue::fail(std::string_view what) const {
   const std::string place = path();
-  REPRISE_FAIL(FormatError, "[base/json] {}: {} {}", document_->label_, place.empty() ? "the document" : place, what);
+  REPRISE_FAIL(FormatError, "[base/json] {}: {} {}", document_->label_, place.empty() ? "the document" : printable(place, 1000), what);
 }
 
 bool JsonValue::as_bool() const {

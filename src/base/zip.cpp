@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace reprise::base {
 namespace {
@@ -40,7 +41,7 @@ struct ZipParser {
 
   [[noreturn]] void fail(std::string_view what) const { REPRISE_FAIL(FormatError, "[base/zip] {}: {}", reader.label_, what); }
   [[noreturn]] void fail(std::string_view name, std::string_view what) const {
-    REPRISE_FAIL(FormatError, "[base/zip] {}: entry '{}': {}", reader.label_, name.substr(0, 200), what);
+    REPRISE_FAIL(FormatError, "[base/zip] {}: entry '{}': {}", reader.label_, printable(name), what);
   }
 
   struct Directory {
@@ -164,18 +165,19 @@ const ZipEntry* ZipReader::find(std::string_view name) const {
 
 const ZipEntry& ZipReader::at(std::string_view name) const {
   const ZipEntry* entry = find(name);
-  REPRISE_CHECK(entry != nullptr, FormatError, "[base/zip] {}: entry '{}' is missing", label_, name);
+  REPRISE_CHECK(entry != nullptr, FormatError, "[base/zip] {}: entry '{}' is missing", label_, printable(name));
   return *entry;
 }
 
 void ZipReader::check_crc(const ZipEntry& entry, Bytes content) const {
   if (!options_.check_crc || content.size() > options_.max_crc_bytes) return;
   const auto crc = ::crc32_z(0, reinterpret_cast<const Bytef*>(content.data()), content.size());
-  REPRISE_CHECK(crc == entry.crc, FormatError, "[base/zip] {}: entry '{}': checksum differs (got {:08x}, want {:08x})", label_, entry.name, crc, entry.crc);
+  REPRISE_CHECK(crc == entry.crc, FormatError, "[base/zip] {}: entry '{}': checksum differs (got {:08x}, want {:08x})", label_, printable(entry.name), crc,
+                entry.crc);
 }
 
 Bytes ZipReader::bytes(const ZipEntry& entry) const {
-  REPRISE_CHECK(!entry.deflated, InvalidArgument, "[base/zip] {}: entry '{}' is compressed", label_, entry.name);
+  REPRISE_CHECK(!entry.deflated, InvalidArgument, "[base/zip] {}: entry '{}' is compressed", label_, printable(entry.name));
   check_crc(entry, entry.data);
   return entry.data;
 }
@@ -205,7 +207,7 @@ std::vector<std::byte> ZipReader::inflate(const ZipEntry& entry) const {
   }
   ::inflateEnd(&stream);
   REPRISE_CHECK(status == Z_STREAM_END && written == entry.size, FormatError, "[base/zip] {}: entry '{}': bad compressed data (got {} bytes, want {})", label_,
-                entry.name, written, entry.size);
+                printable(entry.name), written, entry.size);
   check_crc(entry, out);
   return out;
 }

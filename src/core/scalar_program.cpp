@@ -204,6 +204,7 @@ class Printer {
     for (const Instr& i : p_.code) {
       for (int operand : operands(i)) ++uses[static_cast<std::size_t>(operand)];
     }
+    for (int out : p_.outputs) ++uses[static_cast<std::size_t>(out)];
     for (std::size_t i = 0; i < p_.code.size(); ++i) {
       for (int operand : operands(p_.code[i])) depth[i] = std::max(depth[i], depth[static_cast<std::size_t>(operand)] + 1);
       named_[i] = depth[i] > 0 && (uses[i] > 1 || depth[i] > kMaxNesting);

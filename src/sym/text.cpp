@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "sym/evaluate.h"
 #include "sym/node.h"
 
@@ -138,7 +139,7 @@ class Decoder {
   }
 
  private:
-  [[noreturn]] void fail(std::string_view what) const { REPRISE_FAIL(FormatError, "[sym/decode] {} at {} (got '{}')", what, at_, text_.substr(0, 80)); }
+  [[noreturn]] void fail(std::string_view what) const { REPRISE_FAIL(FormatError, "[sym/decode] {} at {} (got '{}')", what, at_, base::printable(text_, 80)); }
 
   Expr expression(int depth) {
     if (depth > kMaxDepth) fail("nested too deeply");

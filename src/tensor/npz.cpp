@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "tensor/strided_copy.h"
 
 namespace reprise::tensor {
@@ -45,7 +46,7 @@ class HeaderParser {
         has_shape = true;
         shape();
       } else {
-        fail(fmt::format("unexpected header key '{}'", key));
+        fail(fmt::format("unexpected header key '{}'", base::printable(key)));
       }
       if (!accept(',')) {
         expect('}');
@@ -98,7 +99,7 @@ class HeaderParser {
     const char order = type.empty() ? '\0' : type[0];
     const bool known_order = order == '<' || order == '>' || order == '|' || order == '=';
     const auto dtype = known_order ? element_type(type.substr(1)) : std::nullopt;
-    if (!dtype) fail(fmt::format("element type '{}' is not supported{}", type, reason(type)));
+    if (!dtype) fail(fmt::format("element type '{}' is not supported{}", base::printable(type), reason(type)));
     header_.dtype = *dtype;
     header_.swap_bytes = order == '>' && std::endian::native == std::endian::little;
   }
@@ -217,7 +218,7 @@ std::vector<NamedTensor> parse_npz(base::Bytes archive, const std::string& label
   for (const base::ZipEntry& entry : zip.entries()) {
     std::string array = entry.name;
     if (array.ends_with(".npy")) array.resize(array.size() - 4);
-    const std::string place = fmt::format("{}: array '{}'", label, array);
+    const std::string place = fmt::format("{}: array '{}'", label, base::printable(array));
     if (entry.deflated) {
       out.emplace_back(std::move(array), parse_npy(zip.inflate(entry), place));
     } else {
