@@ -1,10 +1,11 @@
-"""Makes the arrays of this folder with NumPy: `python3 make.py`. What they must read as stands in npz_test.cpp."""
+"""Makes the arrays of this folder with NumPy and safetensors: `python3 make.py`. What they must read as stands in the tests."""
 import io
 import pathlib
 import warnings
 import zipfile
 
 import numpy as np
+from safetensors.numpy import save_file
 
 HERE = pathlib.Path(__file__).parent
 
@@ -50,6 +51,8 @@ def main():
             z.writestr(zipfile.ZipInfo(name + ".npy"), npy(array))
     for version in ((1, 0), (2, 0), (3, 0)):
         (HERE / f"version{version[0]}.npy").write_bytes(npy(ramp("float32", 2, 3), version))
+    tensors = {"weight": ramp("float32", 2, 3), "steps": np.array(7), "mask": np.array([True, False, True]), "half": ramp("float16", 3)}
+    save_file(tensors, HERE / "small.safetensors", metadata={"format": "np"})
 
 
 main()
