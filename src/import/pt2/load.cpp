@@ -48,6 +48,7 @@ void try_sample_inputs(const Archive& archive, const JsonValue& graph_module, co
 /// PyTorch 2.6 and older write NaN and infinities as bare words, which JSON does not have: quotes them. Empty when there are none.
 std::string with_quoted_reals(std::string_view text) {
   if (text.find("Infinity") == std::string_view::npos && text.find("NaN") == std::string_view::npos) return {};
+  constexpr std::string_view kWords[] = {"-Infinity", "Infinity", "NaN"};
   std::string out;
   std::size_t copied = 0;
   bool inside = false;
@@ -58,7 +59,7 @@ std::string with_quoted_reals(std::string_view text) {
       i += c == '\\';
       continue;
     }
-    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"}) {
+    for (const std::string_view word : kWords) {
       if (c != word[0] || !text.substr(i).starts_with(word)) continue;
       out.append(text.substr(copied, i - copied)).append("\"").append(word).append("\"");
       i += word.size() - 1;
@@ -75,7 +76,7 @@ ir::Program read_program(const Archive& archive, const Limits& limits) {
   REPRISE_CHECK(record.bytes.size() <= limits.max_model_json_bytes, FormatError, "[import/pt2] {}: the graph has {} bytes, at most {} are read", label,
                 record.bytes.size(), limits.max_model_json_bytes);
   const std::string_view text(reinterpret_cast<const char*>(record.bytes.data()), record.bytes.size());
-  const std::string quoted = with_quoted_reals(text);
+  const std::string quoted = archive.generation() == Generation::flat ? with_quoted_reals(text) : std::string();
   const JsonDocument document(quoted.empty() ? text : quoted, label);
   const JsonValue root = document.root();
   ir::Program program;
