@@ -1,0 +1,115 @@
+// Steady state: `run` asks the heap for nothing. This program counts every operator new.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "runtime/helpers.h"
+
+namespace {
+
+std::atomic<std::size_t> g_allocations = 0;
+
+void* counted(std::size_t bytes, std::size_t alignment) {
+  ++g_allocations;
+  void* pointer = std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
+  if (pointer == nullptr) throw std::bad_alloc();
+  return pointer;
+}
+
+}  // namespace
+
+void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
+void* operator new[](std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) { return counted(bytes, static_cast<std::size_t>(alignment)); }
+void* operator new[](std::size_t bytes, std::align_val_t alignment) { return counted(bytes, static_cast<std::size_t>(alignment)); }
+void operator delete(void* pointer) noexcept { std::free(pointer); }
+void operator delete[](void* pointer) noexcept { std::free(pointer); }
+void operator delete(void* pointer, std::size_t) noexcept { std::free(pointer); }
+void operator delete[](void* pointer, std::size_t) noexcept { std::free(pointer); }
+void operator delete(void* pointer, std::align_val_t) noexcept { std::free(pointer); }
+void operator delete[](void* pointer, std::align_val_t) noexcept { std::free(pointer); }
+void operator delete(void* pointer, std::size_t, std::align_val_t) noexcept { std::free(pointer); }
+void operator delete[](void* pointer, std::size_t, std::align_val_t) noexcept { std::free(pointer); }
+
+namespace reprise::test {
+namespace {
+
+using sym::Expr;
+
+std::size_t allocations_of(const Module& module, const std::vector<Tensor>& in, const std::vector<Tensor>& out) {
+  for (int i = 0; i < 2; ++i) module.run(in, out);
+  const std::size_t before = g_allocations;
+  for (int i = 0; i < 10; ++i) module.run(in, out);
+  return g_allocations - before;
+}
+
+TEST(Allocation, TheCounterCounts) {
+  const std::size_t before = g_allocations;
+  auto pointer = std::make_unique<int>(1);
+  EXPECT_GT(g_allocations, before);
+}
+
+TEST(Allocation, RunAllocatesNothingInSteadyState) {
+  PlanMaker m;
+  const Expr s = m.symbol("s0", 1, 64), t = m.symbol("s1", 1, 64);
+  const Ref x = m.input("x", {s, t}), c = m.input("c", {s * 2 + 1}), cache = m.input("cache", {4, 4}, DType::f32, true), total = m.state("total", {0, 0});
+  const Ref a = m.temp({s, t}), y = m.output("y", {s, t}), z = m.output("z", {sym::floor_div(s * 2 + 1, 1)});
+  m.affine(x, a, 1, 1);
+  m.affine(a, y, 2, 0);
+  m.affine(c, z, 1, 0);
+  m.affine(cache, cache, 1, 1);
+  m.affine(total, total, 1, 1);
+  const Module module = module_of(m);
+  const Tensor base = Tensor::zeros(std::vector<std::int64_t>{64, 64}, DType::f32);
+  for (const std::int64_t n : {1, 7, 32}) {
+    const std::vector<Tensor> in = {
+        base.as_strided(std::vector<std::int64_t>{n, 5}, std::vector<std::int64_t>{1, 64}),  // staged
+        Tensor::zeros(std::vector<std::int64_t>{2 * n + 1}, DType::f32),
+        Tensor::zeros(std::vector<std::int64_t>{4, 8}, DType::f32).as_strided(std::vector<std::int64_t>{4, 4}, std::vector<std::int64_t>{8, 2})};
+    const std::vector<Tensor> out = {Tensor::zeros(std::vector<std::int64_t>{n, 5}, DType::f32),
+                                     Tensor::zeros(std::vector<std::int64_t>{2 * n + 1}, DType::f32)};
+    EXPECT_EQ(allocations_of(module, in, out), 0u) << n;
+  }
+}
+
+TEST(Allocation, ShapesThatTakeTurnsAllocateNothing) {
+  PlanMaker m;
+  const Expr s = m.symbol("s0", 1, 64);
+  const Ref x = m.input("x", {s}), a = m.temp({s}), y = m.output("y", {s});
+  m.affine(x, a, 1, 1);
+  m.affine(a, y, 1, 1);
+  const Module module = module_of(m);
+  std::vector<std::pair<std::vector<Tensor>, std::vector<Tensor>>> calls;
+  for (std::int64_t n = 1; n <= 8; ++n)
+    calls.push_back({{Tensor::zeros(std::vector<std::int64_t>{n}, DType::f32)}, {Tensor::zeros(std::vector<std::int64_t>{n}, DType::f32)}});
+  for (const auto& [in, out] : calls) module.run(in, out);
+  const std::size_t before = g_allocations;
+  for (int round = 0; round < 5; ++round)
+    for (const auto& [in, out] : calls) module.run(in, out);
+  EXPECT_EQ(g_allocations, before);
+}
+
+TEST(Allocation, ControlAndRepeatedCountsAllocateNothing) {
+  PlanMaker m;
+  const Expr u = m.symbol("u0", 0, 4, true);
+  const Ref x = m.input("x", {4}), p = m.temp({1}, DType::boolean), y = m.output("y", {4});
+  const int negative = m.block(), positive = m.block();
+  Ref found = m.temp({4, 1}, DType::i64);
+  const Ref count = m.temp({1}, DType::i64);
+  found.sizes = {u, 1};
+  m.nonzero(x, found, count, "u0");
+  m.less(x, p, 0);
+  m.cond(p, {y}, negative, positive);
+  m.add(core::Op::fill, {}, {y}, {{"value", u}}, negative);
+  m.affine(x, y, 10, 0, positive);
+  const Module module = module_of(m);
+  const std::vector<Tensor> out = {floats({0, 0, 0, 0})};
+  EXPECT_EQ(allocations_of(module, {floats({1, 0, 2, 0})}, out), 0u);
+  EXPECT_EQ(allocations_of(module, {floats({-1, 0, 2, 0})}, out), 0u);
+  EXPECT_EQ(values(out[0]), (std::vector<float>{2, 2, 2, 2}));
+}
+
+}  // namespace
+}  // namespace reprise::test
