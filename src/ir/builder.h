@@ -192,7 +192,7 @@ class Builder {
   std::vector<Val> same_index_sizes(std::span<const Val> indices, sym::Shape& sizes);
   /// An output of a data-dependent node; count_placeholder() stands for the size that it finds out.
   using Made = std::pair<DType, sym::Shape>;
-  static sym::Expr count_placeholder() { return sym::Expr::symbol("?"); }
+  static sym::Expr count_placeholder() { return sym::Expr::symbol("count__"); }
   std::vector<Val> emit_dynamic(core::Op op, std::span<const Val> operands, const std::vector<Made>& made, const sym::Expr& count, core::Attrs attrs);
 
   Graph* graph_;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -92,7 +93,7 @@ struct Result {
 };
 
 struct Graph {
-  std::vector<Value> values;
+  std::deque<Value> values;     // references to values stay good while others are added
   std::vector<ValueId> inputs;  // one per flattened user input that is a tensor
   Region body;                  // body.results is unused: see results
   std::vector<Constant> constants;
