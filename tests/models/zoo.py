@@ -21,21 +21,29 @@ from torch import nn  # noqa: E402
 from torch.export import Dim, export  # noqa: E402
 
 
+def images(batch: int) -> tuple:
+    """Smooth shapes and noise: pure noise looks the same everywhere to a deep net."""
+    shapes = nn.functional.interpolate(torch.randn(batch, 3, 6, 6), size=(224, 224), mode="bicubic")
+    return (shapes + 0.3 * torch.randn(batch, 3, 224, 224),)
+
+
 def trained_like(model: nn.Module) -> nn.Module:
-    """Moves away from the values that training starts with, which would hide mistakes: constant parameters and plain batch statistics."""
+    """Moves away from the values that training starts with, which hide mistakes: parameters that are constant, and batch statistics that let the signal die out."""
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.numel() > 1 and parameter.min() == parameter.max():
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        for layer in model.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                layer.running_mean.normal_(0, 0.2)
-                layer.running_var.uniform_(0.5, 2)
+        for layer in norms:
+            layer.momentum = 1.0
+        for layer in [layer for layer in model.modules() if norms and isinstance(layer, nn.Linear)]:
+            layer.weight.normal_(0, layer.in_features**-0.5)
+        if norms:
+            model.train()(*images(8))
+        for layer in norms:
+            layer.running_mean.add_(0.1 * layer.running_var.sqrt() * torch.randn_like(layer.running_mean))
+            layer.running_var.mul_(torch.empty_like(layer.running_var).uniform_(0.7, 1.4))
     return model.eval()
-
-
-def images(batch: int) -> tuple:
-    return (torch.randn(batch, 3, 224, 224),)
 
 
 class Encoder(nn.Module):
