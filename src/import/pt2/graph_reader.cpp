@@ -69,7 +69,8 @@ Expr unwrapped(const Expr& e) {
 std::string first_name(const JsonValue& node) {
   if (const auto name = node.find_non_null("name")) return std::string(name->as_string());
   for (const JsonValue& output : node.at("outputs").items()) {
-    const auto value = output.only_member().value;
+    auto value = output.only_member().value;
+    if (value.is_array() && value.size() > 0) value = value[0];
     const auto name = value.find("name") ? value.find("name") : value.find("as_name");
     if (name) return std::string(name->as_string());
   }

@@ -18,7 +18,7 @@ struct Limits {
   std::size_t max_nodes = 4u << 20;
   int max_nesting = 256;  // JSON, subgraphs, sympy expressions, pickled tuples
   std::size_t max_inflated_bytes = std::size_t{64} << 30;
-  bool check_crc = true;  // of JSON and pickles; weights are not read through
+  bool check_crc = true;  // of JSON, pickles and records up to 1 MiB; larger weights are not read through
 };
 
 /// Reads `path` (memory mapped; weights stay mapped wherever they are aligned). Throws FormatError naming file and record, and UnsupportedOp for what the graph

@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kFlatModel = "serialized_exported_program.json";
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;  // of one tensor, also of one whose strides are 0
 constexpr std::size_t kMaxRank = 64;
+constexpr std::uint64_t kSmall = 1u << 20;
 
 /// `folder/models/name.json` or `models/name.json`: where "models/" begins.
 std::optional<std::size_t> model_folder(std::string_view name) {
@@ -41,7 +42,7 @@ RecordZip::RecordZip(Record file, const std::string& label, const Limits& limits
       zip_(file.bytes, label, {.check_crc = limits.check_crc, .max_entries = limits.max_records, .max_inflated_bytes = limits.max_inflated_bytes}) {}
 
 Record RecordZip::content(const base::ZipEntry& entry, bool checked) const {
-  if (!entry.deflated) return {checked ? zip_.bytes(entry) : entry.data, owner_};
+  if (!entry.deflated) return {checked || entry.size <= kSmall ? zip_.bytes(entry) : entry.data, owner_};
   Record& record = inflated_[&entry];
   if (record.owner == nullptr) {
     const auto bytes = std::make_shared<const std::vector<std::byte>>(zip_.inflate(entry));

@@ -29,7 +29,7 @@ class RecordZip {
   RecordZip(Record file, const std::string& label, const Limits& limits);
 
   [[nodiscard]] const base::ZipReader& zip() const { return zip_; }
-  /// `checked`: with its checksum. Weights are not read through for theirs.
+  /// `checked`: with its checksum. Weights beyond 1 MiB are not read through for theirs.
   [[nodiscard]] Record content(const base::ZipEntry& entry, bool checked) const;
 
  private:
