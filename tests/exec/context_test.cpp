@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "exec/context_pool.h"
+#include "reprise/error.h"
 #include "support/plan_maker.h"
 
 namespace reprise::exec {

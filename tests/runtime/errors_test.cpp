@@ -1,6 +1,8 @@
 // Every message that a caller of a module can meet.
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "runtime/helpers.h"
 
 namespace reprise::test {
@@ -12,10 +14,10 @@ class Errors : public testing::Test {
  protected:
   Errors() {
     const Expr s = maker.symbol("s0", 2, 16);
-    const Ref x = maker.input("x", {s, 3});
+    const Ref in = maker.input("x", {s, 3});
     maker.integer_input("n", maker.symbol("n", 0, 10));
     const Ref b = maker.input("bias", {3}), y = maker.output("y", {s, 3}), z = maker.output("z", {3});
-    maker.affine(x, y, 1, 0);
+    maker.affine(in, y, 1, 0);
     maker.affine(b, z, 1, 0);
     module.emplace(module_of(maker));
   }

@@ -79,7 +79,9 @@ TEST(Stages, SizesWithoutABoundAreAllocatedWhenTheyAreKnown) {
     const auto out = call(module, {t});
     EXPECT_EQ(values(out[0]), std::vector<float>(static_cast<std::size_t>(size), static_cast<float>(2 * size)));
     EXPECT_EQ(std::get<Tensor>(out[1]).sizes(), (std::vector<std::int64_t>{size, 1}));
-    if (size > 0) EXPECT_EQ(values<std::int64_t>(out[1]).back(), size - 1);
+    if (size > 0) {
+      EXPECT_EQ(values<std::int64_t>(out[1]).back(), size - 1);
+    }
   }
 }
 
