@@ -54,7 +54,10 @@ bool measure(Comparison& row, const Tensor& got, const Tensor& reference, double
 }  // namespace
 
 Comparison compare(const std::string& name, const Tensor& got, const Tensor* reference, const Tolerance& tolerance) {
-  Comparison row{.name = name, .dtype = got.dtype(), .sizes = got.sizes()};
+  Comparison row;
+  row.name = name;
+  row.dtype = got.dtype();
+  row.sizes = got.sizes();
   if (reference == nullptr) {
     row.problem = "not in the reference";
     return row;

@@ -25,7 +25,7 @@ int run(const Flags& flags) {
   const auto module = open_module(flags.model, flags.compile, !flags.json);
   module.save(flags.output);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const auto& plan = module.impl()->plan();
+  const auto& plan = *module.impl()->plan;
   std::size_t commands = 0;
   for (const auto& block : plan.blocks) commands += block.commands.size();
   std::error_code ignored;

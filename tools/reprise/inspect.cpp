@@ -70,7 +70,7 @@ void json_entries(base::JsonWriter& json, const char* key, const std::vector<Sig
 }
 
 void print_summary(const Module& module) {
-  const auto& plan = module.impl()->plan();
+  const auto& plan = *module.impl()->plan;
   fmt::print("{} (exported by torch {}), {}\n", plan.producer, plan.torch_version, plan.settings.device.str());
   print_entries("inputs", module.inputs());
   print_entries("outputs", module.outputs());
@@ -92,7 +92,7 @@ void print_memory(const exec::MemoryReport& m) {
 }
 
 void print_json(const Module& module, const exec::MemoryReport& m) {
-  const auto& plan = module.impl()->plan();
+  const auto& plan = *module.impl()->plan;
   base::JsonWriter json(true);
   json.begin_object().field("producer", plan.producer).field("torch_version", plan.torch_version).field("device", plan.settings.device.str());
   json_entries(json, "inputs", module.inputs());
@@ -126,7 +126,7 @@ int run(const Flags& flags) {
     return kOk;
   }
   const auto module = open_module(flags.model, flags.compile, false);
-  const auto& plan = module.impl()->plan();
+  const auto& plan = *module.impl()->plan;
   if (flags.plan) {
     fmt::print("{}", plan::print(plan));
     return kOk;

@@ -40,8 +40,12 @@ void compare_call(const Arrays& got, const Arrays& reference, const std::string&
   };
   for (const auto& [name, array] : got) rows.push_back(compare(name, array, find(reference, name), tolerance));
   for (const auto& [name, array] : reference) {
-    if (name.starts_with(prefix) && find(got, name) == nullptr)
-      rows.push_back({.name = name, .dtype = array.dtype(), .sizes = array.sizes(), .problem = "not among the results"});
+    if (!name.starts_with(prefix) || find(got, name) != nullptr) continue;
+    auto& row = rows.emplace_back();
+    row.name = name;
+    row.dtype = array.dtype();
+    row.sizes = array.sizes();
+    row.problem = "not among the results";
   }
 }
 
@@ -80,7 +84,7 @@ double median(std::vector<double> values) {
 
 int run(const RunFlags& flags) {
   const auto module = open_module(flags.model, flags.compile, !flags.json);
-  const auto& plan = module.impl()->plan();
+  const auto& plan = *module.impl()->plan;
   const auto arguments = flags.inputs.empty() ? random_arguments(plan, flags.seed) : arguments_from(tensor::load_npz(flags.inputs), plan);
   const auto reference = flags.expect.empty() ? Arrays{} : tensor::load_npz(flags.expect);
   const bool second = has_prefix(reference, "output2_");
