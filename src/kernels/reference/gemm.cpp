@@ -77,8 +77,8 @@ Blocking plan_blocking(std::int64_t rows, std::int64_t columns, std::int64_t dep
     const bool by_columns = b.column_jobs < column_limit && (b.row_jobs >= row_limit || columns / b.column_jobs >= rows / b.row_jobs);
     ++(by_columns ? b.column_jobs : b.row_jobs);
   }
-  b.block_rows = round_up(ceil_div(rows, b.row_jobs), kRows);
-  b.block_columns = round_up(ceil_div(columns, b.column_jobs), kColumns<T>);
+  b.block_rows = std::max(kRows, round_up(ceil_div(rows, b.row_jobs), kRows));
+  b.block_columns = std::max(kColumns<T>, round_up(ceil_div(columns, b.column_jobs), kColumns<T>));
   b.row_jobs = std::max<std::int64_t>(1, ceil_div(rows, b.block_rows));
   b.column_jobs = std::max<std::int64_t>(1, ceil_div(columns, b.block_columns));
   // Depth blocks of equal size; a little over the limit beats a second pass.

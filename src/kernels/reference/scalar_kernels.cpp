@@ -1,5 +1,7 @@
 #include "kernels/reference/scalar_kernels.h"
 
+#include <bit>
+
 #include "kernels/reference/convert.h"
 #include "kernels/reference/scalar_primitives.h"
 #include "tensor/strided_copy.h"
@@ -44,6 +46,21 @@ ScalarKernel fma_kernel(DType type) {
   });
 }
 
+/// Values of f16 and bf16, held as f32, go through their own bits.
+ScalarKernel bitcast_kernel(DType from, DType to) {
+  return tensor::dispatch(from, [to](auto source) {
+    return tensor::dispatch(to, [](auto target) -> ScalarKernel {
+      using S = decltype(source);
+      using E = decltype(target);
+      if constexpr (sizeof(S) != sizeof(E) || std::is_same_v<S, bool> || std::is_same_v<E, bool>)
+        return nullptr;
+      else
+        return unary<compute_t<S>, compute_t<E>>(
+            [](compute_t<S> x) { return static_cast<compute_t<E>>(convert<compute_t<E>>(std::bit_cast<E>(convert<S>(x)))); });
+    });
+  });
+}
+
 bool is_relation(ScalarOp op) { return op >= ScalarOp::eq && op <= ScalarOp::signbit; }
 
 }  // namespace
@@ -61,6 +78,7 @@ ScalarKernel cast_kernel(DType from, DType to) {
 
 ScalarKernel scalar_kernel(ScalarOp op, DType operand, DType result) {
   if (op == ScalarOp::cast) return cast_kernel(operand, result);
+  if (op == ScalarOp::bitcast) return bitcast_kernel(operand, result);
   if (op == ScalarOp::where) return where_kernel(compute_dtype(result));
   if (op == ScalarOp::fma) return fma_kernel(compute_dtype(result));
   const DType type = compute_dtype(operand);
