@@ -8,5 +8,6 @@
 #include "reprise/input.h"
 #include "reprise/log.h"
 #include "reprise/module.h"
+#include "reprise/npz.h"
 #include "reprise/program.h"
 #include "reprise/tensor.h"

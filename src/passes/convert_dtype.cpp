@@ -24,6 +24,9 @@ class Converter {
 
   void run() {
     narrow_roots(graph_.body);
+    for (auto& value : graph_.values) {
+      if (is_narrowed(value.root) && is_f32(value.dtype)) value.dtype = dtype_;
+    }
     convert(graph_.body);
     std::vector<ir::Node> tail;
     for (auto& result : graph_.results) {
@@ -73,16 +76,9 @@ class Converter {
     const auto value = graph_.at(id);
     if (!is_f32(value.dtype)) return id;
     const auto root = value.root;
-    if (is_narrowed(root)) {
-      retype(root);
-      graph_.at(id).dtype = dtype_;
-      return id;
-    }
     if (graph_.at(root).kind == ValueKind::constant) return graph_.add_view(narrow_constant(root), value.sizes, value.strides, value.offset);
     return cast(id, dtype_, nodes);
   }
-  void retype(ValueId root) { graph_.at(root).dtype = dtype_; }
-
   ValueId narrow_constant(ValueId root) {
     const auto it = constants_.find(root);
     if (it != constants_.end()) return it->second;
@@ -109,10 +105,7 @@ class Converter {
   }
 
   ValueId widened(ValueId id, std::vector<ir::Node>& tail) {
-    const auto root = graph_.at(id).root;
-    if (!is_narrowed(root)) return id;
-    retype(root);
-    graph_.at(id).dtype = dtype_;
+    if (!is_narrowed(graph_.at(id).root)) return id;
     return cast(id, DType::f32, tail);
   }
 
@@ -124,12 +117,11 @@ class Converter {
     out->inputs = program.inputs;
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       auto& x = node.inputs[i];
-      const auto root = graph_.at(x).root;
-      const bool constant = graph_.at(root).kind == ValueKind::constant && is_f32(graph_.at(x).dtype);
-      if (!is_f32(graph_.at(x).dtype) || (!is_narrowed(root) && !constant)) continue;
-      std::vector<ir::Node> none;
-      x = operand(x, none);
-      out->inputs[i] = dtype_;
+      if (program.inputs[i] != DType::f32) continue;
+      const auto& root = graph_.root_of(x);
+      if (root.kind == ValueKind::constant)
+        x = graph_.add_view(narrow_constant(graph_.at(x).root), graph_.at(x).sizes, graph_.at(x).strides, graph_.at(x).offset);
+      out->inputs[i] = graph_.at(x).dtype;
     }
     std::vector<int> place;
     for (auto instr : program.code) {
@@ -145,7 +137,6 @@ class Converter {
     for (std::size_t i = 0; i < program.outputs.size(); ++i) {
       int at = place[static_cast<std::size_t>(program.outputs[i])];
       if (is_narrowed(node.outputs[i])) {
-        retype(node.outputs[i]);
         out->code.push_back({.op = ScalarOp::cast, .type = dtype_, .a = at});
         at = static_cast<int>(out->code.size()) - 1;
       }
