@@ -31,6 +31,7 @@ constexpr auto kOps = std::to_array<Info>({
     {symbol, "symbol", 0, any},
     {cast, "cast", 1, from_any},
     {where, "where", 3, any},
+    {bitcast, "bitcast", 1, from_any},
     {add, "add", 2, number},
     {sub, "sub", 2, number},
     {mul, "mul", 2, number},
@@ -190,6 +191,7 @@ class Verifier {
     const bool chooses = i.op == ScalarOp::where;
     if (chooses) require(type_of(i.a) == DType::boolean, "condition is not boolean");
     const DType want = op.domain == to_boolean || op.domain == from_any ? type_of(i.a) : i.type;
+    if (i.op == bitcast) require(item_size(type_of(i.a)) == item_size(i.type), "sizes of bitcast dtypes differ");
     for (int k = chooses ? 1 : 0; k < op.operands; ++k) require(type_of(operands[k]) == want, "operand dtypes differ");
   }
 

@@ -26,6 +26,7 @@ enum class ScalarOp : std::uint8_t {
   symbol = 2,    // imm_int: index into `symbols`, evaluated when a shape is bound
   cast = 3,      // a
   where = 4,     // a ? b : c
+  bitcast = 5,   // a: the bits of a dtype of the same size
   // arithmetic
   add = 10,
   sub = 11,

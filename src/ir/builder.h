@@ -50,6 +50,7 @@ class ScalarBuilder {
   Sv constant_int(std::int64_t value, DType type);
   Sv symbol(const sym::Expr& e, DType type);    // a constant when `e` is one
   Sv cast(Sv a, DType type);                    // a itself when it has the dtype
+  Sv bitcast(Sv a, DType type);                 // the same bits; dtypes of one size
   Sv op(core::ScalarOp op, Sv a);
   Sv op(core::ScalarOp op, Sv a, Sv b);
   Sv op(core::ScalarOp op, Sv a, Sv b, Sv c);

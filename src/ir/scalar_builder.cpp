@@ -78,6 +78,8 @@ Sv ScalarBuilder::symbol(const sym::Expr& e, DType type) {
 
 Sv ScalarBuilder::cast(Sv a, DType type) { return a.type == type ? a : push_op(*program_, ScalarOp::cast, type, {a}); }
 
+Sv ScalarBuilder::bitcast(Sv a, DType type) { return a.type == type ? a : push_op(*program_, ScalarOp::bitcast, type, {a}); }
+
 Sv ScalarBuilder::op(ScalarOp op, Sv a) { return push_op(*program_, op, gives_boolean(op) ? DType::boolean : a.type, {a}); }
 
 Sv ScalarBuilder::op(ScalarOp op, Sv a, Sv b) {

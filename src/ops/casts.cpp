@@ -1,4 +1,5 @@
 // Conversions of dtype, copies and aliases. Devices and layouts are not the program's to choose here: moves between them are aliases.
+#include "base/check.h"
 #include "ops/row_helpers.h"
 
 namespace reprise::ops {
@@ -55,11 +56,22 @@ void add_copies(Registry& r) {
   });
 }
 
+/// Bits of a tensor as another dtype of the same size.
+void convert_view_dtype(Context& c) {
+  const Val self = c.tensor("self");
+  const DType dtype = *c.dtype("dtype");
+  if (dtype == self.dtype()) return c.set(0, self);
+  REPRISE_CHECK(item_size(dtype) == item_size(self.dtype()), UnsupportedOp, "[ops/view.dtype] element sizes differ (got {} and {}, want equal sizes)",
+                name(self.dtype()), name(dtype));
+  c.set(0, c.build().map(self, [dtype](ScalarBuilder& s, Sv x) { return s.bitcast(x, dtype); }));
+}
+
 }  // namespace
 
 void add_casts(Registry& r) {
   add_conversions(r);
   add_copies(r);
+  add_rows(r, {"aten::view.dtype(Tensor self, ScalarType dtype)"}, convert_view_dtype);
   // Said of the exporter's tensors; ours have the same dtypes and sizes, checked for every node, and layouts of their own.
   add_rows(r,
            {"aten::_assert_tensor_metadata(Tensor a, SymInt[]? size=None, SymInt[]? stride=None, ScalarType? dtype=None, *, Device? device=None, "

@@ -98,6 +98,7 @@ Expr wrap_index(const Expr& index, const Expr& size, const sym::SymbolTable& sym
 Expr clamp_bound(const Expr& bound, const Expr& size, const sym::SymbolTable& symbols) {
   Expr at = wrap_index(bound, size, symbols);
   if (!sym::provably_ge(at, 0, symbols)) at = sym::max(at, 0);
+  if (sym::provably_ge(at, size, symbols)) return size;
   return sym::provably_ge(size, at, symbols) ? at : sym::min(at, size);
 }
 
