@@ -91,6 +91,17 @@ TEST(ScalarProgram, DomainsOfTypes) {
   EXPECT_THROW(unary(ScalarOp::logical_not, DType::i32), FormatError);
 }
 
+TEST(ScalarProgram, BitcastKeepsTheSize) {
+  const auto bitcast = [](DType from, DType to) {
+    ScalarProgram{
+        .inputs = {from}, .symbols = {}, .code = {{.op = ScalarOp::input, .type = from}, {.op = ScalarOp::bitcast, .type = to, .a = 0}}, .outputs = {1}}
+        .verify();
+  };
+  EXPECT_NO_THROW(bitcast(DType::f32, DType::i32));
+  EXPECT_NO_THROW(bitcast(DType::bf16, DType::i16));
+  EXPECT_THROW(bitcast(DType::f32, DType::f64), FormatError);
+}
+
 TEST(ScalarProgram, EveryOperationHasANameOfItsOwn) {
   std::set<std::string_view> names;
   int known = 0;
@@ -103,7 +114,7 @@ TEST(ScalarProgram, EveryOperationHasANameOfItsOwn) {
     } catch (const FormatError&) {
     }
   }
-  EXPECT_EQ(known, 91);
+  EXPECT_EQ(known, 92);
 }
 
 }  // namespace
