@@ -185,6 +185,17 @@ def inplace_dropout(self, x):
     return a, F.dropout(b, 0.3, False), F.alpha_dropout(x, 0.3, False), F.rrelu(x, 0.1, 0.3, False), torch.feature_dropout(x, 0.3, False)
 
 
+@program(X.abs() + 0.1, Y.abs() + 0.1)
+def inplace_rare(self, x, y):
+    """Each on a copy of its own; the decomposed form shows only their functional counterparts."""
+    unary = "abs_ neg_ exp_ sqrt_ rsqrt_ log_ sin_ cos_ tanh_ erf_ floor_ round_ reciprocal_ square_ elu_ gelu_ hardsigmoid_ logical_not_ sign_ tril_ triu_".split()
+    binary = "atan2_ eq_ gt_ le_ pow_ fmod_ remainder_ copysign_ floor_divide_".split()
+    outputs = [getattr(aten, name)(x.clone()) for name in unary] + [getattr(aten, name)(x.clone(), y) for name in binary]
+    outputs += [x.clone().cumsum_(1), x.clone().clamp_min_(0.4), x.clone().clamp_max_(0.8), x.clone().lerp_(y, 0.3), x.clone().mul_(2), x.clone().div_(3), x.clone().pow_(2)]
+    outputs += [x.clone().addcmul_(x, y, value=0.5), x.clone().addcdiv_(x, y), x[:, :3].clone().addmm_(x, y.t()), x.clone().unsqueeze_(0), x.clone().t_(), x.clone().transpose_(0, 1)]
+    return outputs
+
+
 # State --------------------------------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -355,6 +366,13 @@ def bags(self, tokens, offsets, weights):
     return weighted, padded, F.embedding_bag(tokens, table, offsets, mode="max"), F.embedding_bag(tokens.view(3, 4), table, mode="mean")
 
 
+@program(X, INTS, COLUMNS)
+def scalar_overloads(self, x, n, columns):
+    compared = [n == 3, n <= 2, n >= 2, n < 1, n > 1, n != 3, x == 0.5, x <= 0.5]
+    positions = torch.where(n > 10)
+    return [*compared, *positions, 2.0**x, 3 - x, x.scatter(1, columns[None], 9.0), x.swapaxes(0, 1), torch.rsub(x, 2, alpha=3), x.clamp_max(0.2), torch.where(x > 0, x, 0.5)]
+
+
 @program(X)
 def creation(self, x):
     ramp = [torch.arange(7), torch.arange(2, 9), torch.arange(1.0, 3.0, 0.25), torch.linspace(-1, 1, 9), torch.logspace(0, 2, 5), torch.eye(4), torch.eye(3, 5)]
@@ -488,7 +506,8 @@ def dynamic_image(self, image):
     features = self.conv(image)
     up = F.interpolate(features, size=image.shape[2:], mode="bilinear")
     pooled = F.adaptive_avg_pool2d(F.max_pool2d(features, 2), 1)
-    return up, pooled.flatten(1), F.interpolate(image, scale_factor=0.5), F.avg_pool2d(image, 3, 2, 1)
+    cubic = F.interpolate(image, scale_factor=0.75, mode="bicubic")
+    return up, pooled.flatten(1), cubic, F.interpolate(image, scale_factor=0.5), F.interpolate(features, scale_factor=1.5, mode="bilinear"), F.avg_pool2d(image, 3, 2, 1)
 
 
 @program(dynamic=({0: N, 1: M},), sizes={f"n{n}m{m}": lambda n=n, m=m: (torch.randn(n, m, 8),) for n, m in ((3, 5), (2, 9), (4, 33))}, parts=lambda: {"qkv": nn.Linear(8, 24)})
