@@ -85,7 +85,7 @@ class Folder {
     for (const auto x : node.inputs) {
       auto tensor = operand(x);
       if (!tensor) return false;
-      in_bytes += static_cast<std::int64_t>(tensor->nbytes());
+      in_bytes += static_cast<std::int64_t>(contents(graph_.at(x).root)->nbytes());  // what exists, not what a view repeats
       inputs.push_back(std::move(*tensor));
     }
     for (const auto y : node.outputs) {

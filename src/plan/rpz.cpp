@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <map>
 
@@ -66,6 +67,11 @@ Tensor tensor_at(base::Bytes entry, const std::string& place, std::size_t offset
   return reinterpret_cast<std::uintptr_t>(data) % item_size(dtype) == 0 ? tensor : tensor.clone();
 }
 
+bool looks_like_program(const base::ZipReader& zip) {
+  return std::any_of(zip.entries().begin(), zip.entries().end(),
+                     [](const auto& e) { return e.name == "serialized_exported_program.json" || e.name.ends_with("/models/model.json"); });
+}
+
 }  // namespace
 
 void save(const Plan& plan, const std::string& path) {
@@ -88,7 +94,7 @@ PlanPtr load(const std::string& path, bool check_crc) {
 PlanPtr load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& name, bool check_crc) {
   const base::ZipReader zip(bytes, name, {.check_crc = check_crc});
   REPRISE_CHECK(zip.find("manifest.json") != nullptr, FormatError, "[plan/rpz] {}: not a compiled module (no manifest.json){}", name,
-                zip.find("archive_format") != nullptr || zip.find("serialized_exported_program.json") != nullptr ? "; it is a .pt2 program" : "");
+                looks_like_program(zip) ? "; it is a .pt2 program" : "");
   const auto source = [&](const std::string& entry, std::size_t offset, DType dtype, const std::vector<std::int64_t>& sizes) {
     const auto& found = zip.at(entry);
     REPRISE_CHECK(!found.deflated, FormatError, "[plan/rpz] {}: entry '{}' is compressed", name, entry);
