@@ -1,5 +1,6 @@
 #include "import/pt2/load.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -17,6 +18,7 @@ using base::JsonDocument;
 using base::JsonValue;
 
 constexpr int kSchemaMajor = 8;
+constexpr int kMaxExpressionDepth = 64;  // canonical forms are deeper than their text, and .rpz files take 200
 
 void read_versions(const JsonValue& root, const std::string& label, ir::Program& program) {
   const JsonValue version = root.at("schema_version");
@@ -82,7 +84,7 @@ ir::Program read_program(const Archive& archive, const Limits& limits) {
   ir::Program program;
   read_versions(root, label, program);
   const JsonValue graph_module = root.at("graph_module");
-  Symbols symbols(limits.max_nesting);
+  Symbols symbols(std::min(limits.max_nesting, kMaxExpressionDepth));
   program.graph = GraphReader(symbols, limits).read(graph_module.at("graph"));
   read_signature(graph_module.at("signature"), program);
   read_call_spec(graph_module, program);
