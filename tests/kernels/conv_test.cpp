@@ -78,7 +78,7 @@ void check(const Case& c, DType dtype = DType::f32, Layout layout = Layout::rows
 std::vector<Case> shapes() {
   return {simple({9, 11}, {3, 3}, 1, 1, 1),      simple({9, 11}, {3, 3}, 2, 1, 1),      simple({10, 37}, {5, 2}, 1, 0, 1), simple({9, 8}, {3, 3}, 1, 2, 2),
           simple({7, 7}, {1, 1}, 1, 0, 1),       simple({7, 7}, {1, 1}, 2, 0, 1),       simple({50}, {7}, 3, 3, 1),        simple({33}, {4}, 1, 9, 3),
-          simple({4, 5, 6}, {3, 2, 3}, 1, 1, 1), simple({4, 5, 6}, {2, 2, 2}, 2, 0, 1), simple({3, 3}, {3, 3}, 1, 4, 1)};
+          simple({4, 5, 6}, {3, 2, 3}, 1, 1, 1), simple({4, 5, 6}, {2, 2, 2}, 2, 0, 1), simple({5, 5}, {3, 3}, 1, 3, 1)};
 }
 
 TEST(Conv, OneToThreeDimensionsForwardAndTransposed) {
@@ -122,13 +122,13 @@ TEST(Conv, GroupsAndDepthwise) {
 
 // More channels, pixels and depth than one block holds.
 TEST(Conv, LargeOnes) {
-  Case c = simple({20, 35}, {3, 3}, 1, 1, 1);
+  Case c = simple({5, 4}, {3, 3}, 1, 1, 1);
   c.batch = 1;
-  c.from = 70;
-  c.to = 270;
+  c.from = 45;
+  c.to = 260;
   check(c);
   c.in = {40, 30};
-  c.from = 30;
+  c.from = 3;
   c.to = 9;
   check(c);
   c.kernel = {1, 1};

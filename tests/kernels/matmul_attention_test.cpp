@@ -1,4 +1,5 @@
 // Matrix products and attention against sums in f64.
+#include "kernels/reference/gemm_kernels.h"
 #include "kernels/support.h"
 
 namespace reprise::kernels::test {
@@ -96,6 +97,34 @@ TEST(Matmul, NanAndInfinitySpreadByTheirRows) {
 TEST(Matmul, RefusesWhatDoesNotFit) {
   EXPECT_THROW(check(random({2, 3}), random({4, 5})), InvalidArgument);
   EXPECT_THROW(run(core::Op::matmul, {}, {random({2, 3}), random({3, 4}, DType::f64)}, {random({2, 4})}), InvalidArgument);
+}
+
+// Every instruction set that the machine has, not only the best.
+template <class T>
+void check_tiles() {
+  using reference::kColumns, reference::kRows;
+  constexpr std::int64_t kDepth = 5;
+  std::vector<T> a(kDepth * kRows), b(kDepth * kColumns<T>);
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(i % 7) - 3;
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<T>(i % 5) - 2;
+  for (int isa = 0; isa <= static_cast<int>(machine_isa()); ++isa) {
+    std::vector<T> tile(kRows * kColumns<T>, T{100});
+    for (const bool accumulate : {false, true}) {
+      reference::tile_kernel<T>(static_cast<Isa>(isa))(kDepth, a.data(), b.data(), tile.data(), accumulate);
+      for (std::int64_t r = 0; r < kRows; ++r) {
+        for (std::int64_t c = 0; c < kColumns<T>; ++c) {
+          T sum = 0;
+          for (std::int64_t k = 0; k < kDepth; ++k) sum += a[k * kRows + r] * b[k * kColumns<T> + c];
+          ASSERT_EQ(tile[r * kColumns<T> + c], sum * (accumulate ? 2 : 1)) << "instruction set " << isa;
+        }
+      }
+    }
+  }
+}
+
+TEST(Matmul, TilesOfEveryInstructionSet) {
+  check_tiles<float>();
+  check_tiles<double>();
 }
 
 struct AttentionCase {

@@ -46,9 +46,10 @@ void flatten_pointwise(ConvGeometry& g) {
 }  // namespace
 
 std::int64_t ConvGeometry::input_position(int d, std::int64_t o, std::int64_t k) const {
-  if (!transposed) return o * stride[d] - padding[d] + k * dilation[d];
-  const std::int64_t scaled = o + padding[d] - k * dilation[d];
-  return scaled >= 0 && scaled % stride[d] == 0 ? scaled / stride[d] : -1;
+  const std::int64_t offset = k * dilation[d];
+  const std::int64_t position = transposed ? (o + padding[d] - offset) / stride[d] : o * stride[d] - padding[d] + offset;
+  const bool between = transposed && (o + padding[d] - offset < 0 || (o + padding[d] - offset) % stride[d] != 0);
+  return between || position < 0 || position >= in[d] ? -1 : position;
 }
 
 TapRun ConvGeometry::row_run(std::int64_t k, std::int64_t o, std::int64_t n) const {
@@ -75,7 +76,7 @@ TapRun ConvGeometry::row_run(std::int64_t k, std::int64_t o, std::int64_t n) con
 
 TapRun ConvGeometry::tap_run(std::int64_t tap, std::int64_t o0, std::int64_t o1, std::int64_t o2, std::int64_t n) const {
   const std::int64_t i0 = input_position(0, o0, tap / (kernel[1] * kernel[2])), i1 = input_position(1, o1, tap / kernel[2] % kernel[1]);
-  if (i0 < 0 || i0 >= in[0] || i1 < 0 || i1 >= in[1]) return {};
+  if (i0 < 0 || i1 < 0) return {};
   TapRun run = row_run(tap % kernel[2], o2, n);
   run.offset += i0 * x_strides[0] + i1 * x_strides[1];
   return run;

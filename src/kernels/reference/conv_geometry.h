@@ -45,10 +45,10 @@ struct ConvGeometry {
 
   /// What `tap` reads for the output positions (o0, o1, o2 … o2 + n - 1).
   [[nodiscard]] TapRun tap_run(std::int64_t tap, std::int64_t o0, std::int64_t o1, std::int64_t o2, std::int64_t n) const;
-
- private:
-  [[nodiscard]] std::int64_t input_position(int d, std::int64_t o, std::int64_t k) const;
+  /// The same in the last dimension alone: tap k, output positions o, o + 1, … o + n - 1.
   [[nodiscard]] TapRun row_run(std::int64_t k, std::int64_t o, std::int64_t n) const;
+  /// The input position in dimension d that tap k reads for output position o; -1: padding.
+  [[nodiscard]] std::int64_t input_position(int d, std::int64_t o, std::int64_t k) const;
 };
 
 /// Checks operands and attributes of a conv.

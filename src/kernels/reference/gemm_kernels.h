@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "kernels/isa.h"
+
 namespace reprise::kernels::reference {
 
 inline constexpr std::int64_t kRows = 8;
@@ -29,8 +31,10 @@ struct GemmKernels {
   DotKernel<T> dot;
 };
 
-/// The variants for this machine.
 template <class T>
-GemmKernels<T> gemm_kernels();
+GemmKernels<T> gemm_kernels();  // for this machine
+/// The tile kernel of one instruction set, which the machine must have.
+template <class T>
+TileKernel<T> tile_kernel(Isa isa);
 
 }  // namespace reprise::kernels::reference

@@ -140,7 +140,7 @@ double erf_inverse(double x) {
 double erfcx(double x) {
   if (x < 25) return std::exp(x * x) * std::erfc(x);
   const double y = 1 / (2 * x * x);
-  return (1 - y * (1 - 3 * y * (1 - 5 * y * (1 - 7 * y)))) / (x * std::sqrt(kPi));
+  return (1 - y * (1 - 3 * y * (1 - 5 * y * (1 - 7 * y * (1 - 9 * y))))) / (x * std::sqrt(kPi));
 }
 
 double log_ndtr(double x) {

@@ -23,6 +23,7 @@ Window::Window(std::span<const std::int64_t> sizes, std::span<const std::int64_t
 }
 
 std::int64_t Window::offset(std::int64_t position) const {
+  if (rank_ <= 1) return rank_ == 0 ? 0 : position * strides_[0];
   std::array<std::int64_t, kMaxRank> index;
   return locate(position, index);
 }
