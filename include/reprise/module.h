@@ -40,17 +40,20 @@ class Module {
   struct Impl;
   explicit Module(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-  /// Calls with one Argument per flattened user input (constants may be left out altogether or passed and are then checked). Inputs may be non-contiguous;
-  /// they must stay unchanged during the call. Results are new tensors, one entry per flattened output, and are complete on return.
-  /// Throws InvalidArgument (count, dtype, device), ShapeError (rank, size against range and profile, inconsistent sizes), OutOfMemory. The module
-  /// stays usable after any of them.
+  /// Calls with one Argument per flattened user input; constants may be left out altogether, or passed and are then checked. Inputs may be non-contiguous; they
+  /// must stay unchanged during the call, but for those that the program mutates: the call writes these. Results are new tensors, one entry per flattened
+  /// output, and are complete on return. Throws InvalidArgument (count, kind, dtype, device), ShapeError (rank, size against range and profile, sizes
+  /// that disagree or that data makes too large), OutOfMemory, and what steps find in the data (an index out of range). The module stays usable after
+  /// any of them; only state and mutated inputs may be half written when a step throws.
   std::vector<Argument> operator()(std::span<const Argument> inputs) const;
+  /// The same without constants; integer inputs are 0-d integer tensors on the CPU.
   std::vector<Argument> operator()(std::span<const Tensor> inputs) const;
 
-  /// Writes into tensors that the caller owns: contiguous, of the exact dtype and sizes (`output_sizes` tells); only tensor outputs are given, in order.
-  /// Allocates nothing in steady state (same shapes as an earlier call). Not for outputs whose size depends on data (InvalidArgument).
+  /// Writes into tensors that the caller owns: contiguous, of the exact dtype and sizes (`output_sizes` tells), apart from each other, but they may lie on inputs;
+  /// only tensor outputs are given, in order. Allocates nothing in steady state (the shapes of one of the last sixteen). Not for outputs whose
+  /// size depends on data (InvalidArgument).
   void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
-  /// Sizes of tensor output `index` for these inputs.
+  /// Sizes of the tensor output `index` (counted as `run` takes them) for these inputs. Throws as a call does, and InvalidArgument where they depend on data.
   [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
 
   [[nodiscard]] std::vector<SignatureEntry> inputs() const;

@@ -143,8 +143,7 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   // What the last command is about to count is not known: its outputs get room for the most that it can be.
   for (const auto& define : stage.last().defines) {
     values_.forget(define.symbol);
-    if (const auto most = count_bound(stage.last(), values_))
-      values_.set(define.symbol, sym::Number::of(std::min(*most, executable_->plan().symbols.at(define.symbol).range.max)));
+    if (const auto most = count_bound(stage.last(), values_)) values_.set(define.symbol, sym::Number::of(*most));
   }
   ensure_dynamic(stage);
   const StepBuilder builder(*executable_, values_, current_->capacity);
@@ -160,7 +159,11 @@ void ExecutionContext::ensure_dynamic(const Stage& stage) {
   for (const auto id : stage.dynamic_buffers) {
     const auto slot = static_cast<std::size_t>(id);
     const std::size_t bytes = values_.size(executable_->plan().buffers[slot].size_bytes);
-    if (dynamic_[slot].data() == nullptr || bytes > dynamic_[slot].size()) dynamic_[slot] = device::Allocation(executable_->device(), bytes);
+    if (dynamic_[slot].data() == nullptr || bytes > dynamic_[slot].size()) {
+      device::Allocation grown(executable_->device(), bytes);
+      dynamic_bytes_ += bytes - dynamic_[slot].size();
+      dynamic_[slot] = std::move(grown);
+    }
     current_->capacity[slot] = dynamic_[slot].size();
   }
 }

@@ -1,6 +1,7 @@
 // Execution contexts: the mutable half of a module. One serves one call at a time.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,8 +46,12 @@ class ExecutionContext {
   [[nodiscard]] std::size_t dynamic_output_bytes(std::size_t index) const { return dynamic_of(index).size(); }
 
   // Any thread may ask.
-  [[nodiscard]] std::size_t reserved_bytes() const { return temps_.reserved_bytes() + scratch_.reserved_bytes() + staging_.reserved_bytes(); }
-  [[nodiscard]] std::size_t committed_bytes() const { return temps_.committed_bytes() + scratch_.committed_bytes() + staging_.committed_bytes(); }
+  [[nodiscard]] std::size_t reserved_bytes() const {
+    return temps_.reserved_bytes() + scratch_.reserved_bytes() + staging_.reserved_bytes() + dynamic_bytes_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::size_t committed_bytes() const {
+    return temps_.committed_bytes() + scratch_.committed_bytes() + staging_.committed_bytes() + dynamic_bytes_.load(std::memory_order_relaxed);
+  }
 
  private:
   [[nodiscard]] const device::Allocation& dynamic_of(std::size_t output) const {
@@ -69,6 +74,7 @@ class ExecutionContext {
   Arena temps_, scratch_, staging_;
   std::vector<void*> bindings_;
   std::vector<device::Allocation> dynamic_;  // by buffer; only dynamic ones are ever allocated
+  std::atomic<std::size_t> dynamic_bytes_ = 0;
   std::vector<std::unique_ptr<BoundShape>> shapes_;
   BoundShape* current_ = nullptr;
   const BoundShape* placed_ = nullptr;  // whose temps the bindings point at

@@ -57,7 +57,11 @@ void SizeBounds::learn(const ir::Node& node) {
     most = axis < 0 ? sym::product(x.sizes) : x.sizes.at(static_cast<std::size_t>(axis));
   }
   if (!most) return;
-  if (const auto known = bound(*most)) bounds_.insert_or_assign(node.defines.front(), *known);
+  if (const auto known = bound(*most)) {
+    bounds_.insert_or_assign(node.defines.front(), *known);
+  } else {
+    bounds_.erase(node.defines.front());  // the exported range is checked after the step has written all that it found
+  }
 }
 
 std::optional<Expr> SizeBounds::bound(const Expr& e) const {

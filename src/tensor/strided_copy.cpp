@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "tensor/convert.h"
@@ -14,24 +15,31 @@ struct Loop {
   std::int64_t size, dst, src;  // strides in bytes
 };
 
-/// Outermost first, by falling dst stride; loops that continue each other on both sides become one.
-std::vector<Loop> plan_loops(std::span<const std::int64_t> dst_strides, std::span<const std::int64_t> src_strides, std::span<const std::int64_t> sizes,
-                             std::int64_t item) {
-  std::vector<Loop> loops;
+/// Most tensors: their loops need no memory from the heap.
+constexpr std::size_t kInlineRank = 16;
+
+/// Outermost first, by falling dst stride; loops that continue each other on both sides become one. `room` holds one per dimension, and at least one.
+std::span<const Loop> plan_loops(std::span<const std::int64_t> dst_strides, std::span<const std::int64_t> src_strides, std::span<const std::int64_t> sizes,
+                                 std::int64_t item, std::span<Loop> room) {
+  std::size_t count = 0;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] != 1) loops.push_back({sizes[i], dst_strides[i] * item, src_strides[i] * item});
+    if (sizes[i] == 1) continue;
+    const Loop loop{sizes[i], dst_strides[i] * item, src_strides[i] * item};
+    const auto behind = std::upper_bound(room.begin(), room.begin() + count, loop, [](const Loop& a, const Loop& b) { return a.dst > b.dst; });
+    std::copy_backward(behind, room.begin() + count, room.begin() + count + 1);
+    *behind = loop;
+    ++count;
   }
-  std::stable_sort(loops.begin(), loops.end(), [](const Loop& a, const Loop& b) { return a.dst > b.dst; });
-  std::vector<Loop> merged;
-  for (const Loop& loop : loops) {
-    if (!merged.empty() && merged.back().dst == loop.dst * loop.size && merged.back().src == loop.src * loop.size) {
-      merged.back() = {merged.back().size * loop.size, loop.dst, loop.src};
+  std::size_t merged = 0;
+  for (const Loop& loop : room.first(count)) {
+    if (merged > 0 && room[merged - 1].dst == loop.dst * loop.size && room[merged - 1].src == loop.src * loop.size) {
+      room[merged - 1] = {room[merged - 1].size * loop.size, loop.dst, loop.src};
     } else {
-      merged.push_back(loop);
+      room[merged++] = loop;
     }
   }
-  if (merged.empty()) merged.push_back({1, item, item});
-  return merged;
+  if (merged == 0) room[merged++] = {1, item, item};
+  return room.first(merged);
 }
 
 template <class T>
@@ -73,7 +81,9 @@ std::int64_t checked_numel(std::span<const std::int64_t> sizes) {
 void strided_copy(void* dst, std::span<const std::int64_t> dst_strides, const void* src, std::span<const std::int64_t> src_strides,
                   std::span<const std::int64_t> sizes, std::size_t item_size) {
   if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) return;
-  const std::vector<Loop> loops = plan_loops(dst_strides, src_strides, sizes, static_cast<std::int64_t>(item_size));
+  std::array<Loop, kInlineRank> few;
+  std::vector<Loop> many(sizes.size() > kInlineRank ? sizes.size() : 0);
+  const auto loops = plan_loops(dst_strides, src_strides, sizes, static_cast<std::int64_t>(item_size), many.empty() ? std::span<Loop>(few) : many);
   auto* to = static_cast<std::byte*>(dst);
   const auto* from = static_cast<const std::byte*>(src);
   switch (item_size) {
