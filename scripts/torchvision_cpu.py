@@ -1,7 +1,7 @@
 """Makes torchvision importable beside a CPU-only PyTorch: import this module before torchvision, or before transformers, which imports it.
 
-PyPI's torchvision wheel carries operators built for CUDA, which do not load there, and without them the package refuses to be imported. Declaring the operators'
-schemas is enough to build and export models. `nms` and `roi_align` also compute, so that exported programs have values to be compared with.
+PyPI's torchvision wheel carries operators built for CUDA, which do not load there, and without them the package refuses to be imported. Declaring the
+operators' schemas is enough to build and export models. `nms` and `roi_align` also compute, so that exported programs have values to be compared with.
 """
 
 import glob
@@ -14,7 +14,9 @@ import torch
 BOX_POOL = "Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width"
 BOX_POOL_GRAD = "float spatial_scale, SymInt pooled_height, SymInt pooled_width"
 INPUT_SIZE = "SymInt batch_size, SymInt channels, SymInt height, SymInt width"
-DEFORM = "SymInt stride_h, SymInt stride_w, SymInt pad_h, SymInt pad_w, SymInt dilation_h, SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask"
+DEFORM = (
+    "SymInt stride_h, SymInt stride_w, SymInt pad_h, SymInt pad_w, SymInt dilation_h, SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask"
+)
 
 SCHEMAS = [
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",

@@ -28,7 +28,7 @@ def images(batch: int) -> tuple:
 
 
 def trained_like(model: nn.Module) -> nn.Module:
-    """Moves away from the values that training starts with, which hide mistakes: parameters that are constant, and batch statistics that let the signal die out."""
+    """Moves away from what training starts with and hides mistakes: constant parameters, and batch statistics that let the signal die out."""
     norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     with torch.no_grad():
         for parameter in model.parameters():
