@@ -19,7 +19,7 @@ using testing_support::TempDir;
 Bytes as_bytes(const std::string& s) { return std::as_bytes(std::span(s)); }
 
 void put(std::string& out, std::uint64_t v, int size) {
-  for (int i = 0; i < size; ++i) out += static_cast<char>(v >> (8 * i));
+  for (int i = 0; i < size; ++i, v >>= 8) out += static_cast<char>(v);
 }
 
 std::string deflate(const std::string& content) {
@@ -179,7 +179,8 @@ TEST(ZipWriter, WhatIsReadBack) {
   ZipWriter zip(dir / "a.zip");
   zip.add("one", "content");
   zip.add("nothing", "");
-  const Bytes pieces[] = {as_bytes("ab"), {}, as_bytes("cd")};
+  const std::string ab = "ab", cd = "cd";
+  const Bytes pieces[] = {as_bytes(ab), {}, as_bytes(cd)};
   zip.add("pieces", pieces);
   for (int i = 0; i < 300; ++i) zip.add("entry" + std::to_string(i), std::string(static_cast<std::size_t>(i), 'y'));
   EXPECT_THROW(zip.add("one", "again"), InvalidArgument);
