@@ -38,17 +38,14 @@ class Remover {
  private:
   // What reads a root: an op, or kept memory (results, states, region results).
   struct Reader {
-    ValueId value;
-    bool tolerant;
+    ValueId* operand;  // of a node that reads any strides well; null: anything else
   };
 
-  void read(ValueId value, const ir::Node* node) {
-    readers_[static_cast<std::size_t>(graph_.at(value).root)].push_back({value, node != nullptr && reads_any_strides_well(node->op)});
-  }
-  void count(const ir::Region& region) {
-    for (const auto& node : region.nodes) {
-      for (const auto input : node.inputs) read(input, &node);
-      for (const auto& inner : node.regions) count(inner);
+  void read(ValueId value, ValueId* operand) { readers_[static_cast<std::size_t>(graph_.at(value).root)].push_back({operand}); }
+  void count(ir::Region& region) {
+    for (auto& node : region.nodes) {
+      for (auto& input : node.inputs) read(input, reads_any_strides_well(node.op) ? &input : nullptr);
+      for (auto& inner : node.regions) count(inner);
     }
     for (const auto result : region.results) read(result, nullptr);
   }
@@ -74,15 +71,10 @@ class Remover {
       return true;
     }
     const auto& readers = readers_[static_cast<std::size_t>(y)];
-    if (readers.size() != 1 || !readers.front().tolerant) return false;
-    const auto reader = readers.front().value;
-    if (!graph_.is_whole(reader) || !sym::equal(graph_.at(reader).sizes, graph_.at(y).sizes)) return false;
-    const auto source = graph_.at(x);
-    auto& value = graph_.at(reader);
-    value.root = source.root;
-    value.strides = source.strides;
-    value.offset = source.offset;
-    value.kind = ir::ValueKind::view;
+    if (readers.size() != 1 || readers.front().operand == nullptr) return false;
+    auto& operand = *readers.front().operand;
+    if (!graph_.is_whole(operand) || !sym::equal(graph_.at(operand).sizes, graph_.at(y).sizes)) return false;
+    operand = x;
     return true;
   }
 

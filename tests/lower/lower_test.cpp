@@ -89,7 +89,7 @@ TEST(Profiles, BoundsOfSymbolsComeFromShapes) {
 
 TEST(Profiles, WithoutShapesTheExportedRangeHolds) {
   const auto p = profile({});
-  EXPECT_EQ(p.min, (std::vector<std::int64_t>{1, 2}));
+  EXPECT_EQ(p.min, (std::vector<std::int64_t>{1, 0}));  // tracing writes 2 for any dynamic size
   EXPECT_EQ(p.max, (std::vector<std::int64_t>{64, 256}));
 }
 

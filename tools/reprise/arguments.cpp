@@ -28,6 +28,18 @@ Argument constant_argument(const plan::ConstantValue& value) {
   return std::visit([](const auto& v) -> Argument { return v; }, value);
 }
 
+// All CPU devices share one memory: the same elements under another device's name.
+Tensor on_device(const Tensor& t, Device device) {
+  if (t.device() == device || device.type != DeviceType::cpu) return t;
+  return Tensor::from_blob(t.data(), t.sizes(), t.dtype(), t.strides(), device, [keep = t.storage()] {});
+}
+
+void place(std::vector<Argument>& arguments, Device device) {
+  for (auto& argument : arguments) {
+    if (auto* t = std::get_if<Tensor>(&argument)) *t = on_device(*t, device);
+  }
+}
+
 Argument from_array(const Tensor& array, const InputSpec& spec) {
   if (spec.kind == InputSpec::Kind::constant) return array.numel() == 1 ? constant_argument(array) : Argument(array);
   if (spec.kind == InputSpec::Kind::tensor && spec.dtype == DType::bf16 && array.dtype() == DType::f32) return array.to(DType::bf16);
@@ -80,6 +92,7 @@ std::vector<Argument> arguments_from(const std::vector<tensor::NamedTensor>& arr
                   spec.name, i);
     arguments.push_back(array != nullptr ? from_array(*array, spec) : constant_argument(spec.constant));
   }
+  place(arguments, plan.settings.device);
   for (const auto& [name, array] : arrays) {
     const bool extra = name.starts_with("input_") && !used.contains(name);
     REPRISE_CHECK(!extra, InvalidArgument, "[run/inputs] array '{}' belongs to no input (the program has {})", name, plan.inputs.size());
@@ -100,6 +113,7 @@ std::vector<Argument> random_arguments(const plan::Plan& plan, std::uint64_t see
       arguments.push_back(random_tensor(spec, plan, engine));
     }
   }
+  place(arguments, plan.settings.device);
   return arguments;
 }
 
