@@ -6,7 +6,10 @@ here="$(cd "$(dirname "$0")" && pwd)"
 made="$here/made"
 
 reprise="${REPRISE:-$here/../../build/release/tools/reprise/reprise}"
-[ -x "$reprise" ] || reprise="$(command -v reprise)" || { echo "run.sh: build reprise first, or set REPRISE" >&2; exit 1; }
+if [ ! -x "$reprise" ] && ! reprise="$(command -v reprise)"; then
+  (cd "$here/../.." && scripts/install_packages.sh build && cmake --preset release -DREPRISE_TESTS=OFF >/dev/null && cmake --build --preset release --target reprise_cli)
+  reprise="$here/../../build/release/tools/reprise/reprise"
+fi
 
 python="$("$here/../../scripts/setup_python.sh")"
 [ -f "$made/minilm.expected.npz" ] || "$python" -W ignore "$here/export.py" "$made"
