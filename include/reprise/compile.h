@@ -20,7 +20,8 @@ struct CompileOptions {
   /// Several optimization profiles, each a list like `inputs` (which is then empty).
   std::vector<std::vector<Input>> profiles = {};
   Device device = Device::cpu();
-  /// f32: as exported. bf16, f16: weights and arithmetic of f32 parts are converted (f32 accumulation, norms and softmax in f32); the signature keeps its dtypes.
+  /// f32: as exported. bf16, f16: weights and arithmetic of f32 parts are converted (f32 accumulation, norms and softmax in f32); the signature keeps its
+  /// dtypes.
   DType dtype = DType::f32;
   /// ATen ops that run unfused in fallback segments: "aten.mul.Tensor", with or without "torch.ops."; "aten.mul" names all overloads.
   std::vector<std::string> fallback_ops = {};

@@ -24,9 +24,9 @@ struct SignatureEntry {
   std::string name;
   enum class Kind { tensor, integer, real, boolean, text, none, constant } kind = Kind::tensor;  // constant (inputs): a value fixed at export
   DType dtype = DType::f32;
-  std::vector<std::string> sizes;              // expressions: "3", "s77"
-  std::vector<std::int64_t> min, opt, max;     // per dimension, under the first profile; INT64_MAX: unbounded
-  std::string constant;                        // printed value of a constant
+  std::vector<std::string> sizes;           // expressions: "3", "s77"
+  std::vector<std::int64_t> min, opt, max;  // per dimension, under the first profile; INT64_MAX: unbounded
+  std::string constant;                     // printed value of a constant
 };
 
 struct MemoryUse {
@@ -49,9 +49,9 @@ class Module {
   /// The same without constants; integer inputs are 0-d integer tensors on the CPU.
   std::vector<Argument> operator()(std::span<const Tensor> inputs) const;
 
-  /// Writes into tensors that the caller owns: contiguous, of the exact dtype and sizes (`output_sizes` tells), apart from each other, but they may lie on inputs;
-  /// only tensor outputs are given, in order. Allocates nothing in steady state (the shapes of one of the last sixteen). Not for outputs whose
-  /// size depends on data (InvalidArgument).
+  /// Writes into tensors that the caller owns: contiguous, of the exact dtype and sizes (`output_sizes` tells), apart from each other, but they may lie on
+  /// inputs; only tensor outputs are given, in order. Allocates nothing in steady state (the shapes of one of the last sixteen). Not for outputs whose size
+  /// depends on data (InvalidArgument).
   void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
   /// Sizes of the tensor output `index` (counted as `run` takes them) for these inputs. Throws as a call does, and InvalidArgument where they depend on data.
   [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;

@@ -12,7 +12,7 @@ namespace reprise {
 
 /// A dimension: a constant, or a symbol with its exported range.
 struct Dim {
-  std::string expression;  // "3", "s77", "2*s0"
+  std::string expression;                   // "3", "s77", "2*s0"
   std::int64_t min = 0, max = 0, hint = 0;  // equal for constants; max is INT64_MAX when unbounded; hint: the size at export
 };
 

@@ -42,7 +42,7 @@ class Tensor {
   [[nodiscard]] std::int64_t rank() const { return static_cast<std::int64_t>(sizes_.size()); }
   [[nodiscard]] const std::vector<std::int64_t>& sizes() const { return sizes_; }
   [[nodiscard]] const std::vector<std::int64_t>& strides() const { return strides_; }  // elements
-  [[nodiscard]] std::int64_t size(std::int64_t dim) const;                               // negative counts from the end
+  [[nodiscard]] std::int64_t size(std::int64_t dim) const;                             // negative counts from the end
   [[nodiscard]] std::int64_t numel() const;
   /// Bytes of the elements, not of the storage.
   [[nodiscard]] std::size_t nbytes() const { return static_cast<std::size_t>(numel()) * item_size(dtype_); }

@@ -57,9 +57,9 @@ struct ComplexArg {
 /// An argument of a node. Symbolic integers, reals and booleans that name a node's output are already replaced by their expressions (a sym value that
 /// is computed from data stands as its unbacked symbol). `vector<optional<TensorName>>` is a Tensor?[] or Tensor[] list, and also an empty list of
 /// integers where the exporter did not know what kind of list it is.
-using Arg = std::variant<None, TensorName, std::vector<std::optional<TensorName>>, bool, sym::Expr, double, std::string, std::vector<sym::Expr>, std::vector<double>,
-                         std::vector<bool>, std::vector<std::string>, std::vector<std::vector<sym::Expr>>, ScalarTypeArg, Layout, MemoryFormat, Device, ComplexArg,
-                         std::shared_ptr<const AtenGraph>>;
+using Arg = std::variant<None, TensorName, std::vector<std::optional<TensorName>>, bool, sym::Expr, double, std::string, std::vector<sym::Expr>,
+                         std::vector<double>, std::vector<bool>, std::vector<std::string>, std::vector<std::vector<sym::Expr>>, ScalarTypeArg, Layout,
+                         MemoryFormat, Device, ComplexArg, std::shared_ptr<const AtenGraph>>;
 
 struct NamedArg {
   std::string name;  // empty: positional (higher-order ops)
@@ -80,7 +80,8 @@ struct Source {
 };
 
 struct AtenNode {
-  std::string target;  // without "torch.ops.": "aten.add.Tensor", "higher_order.cond", "_operator.mul", "torchvision.nms.default", "math.trunc", "torch.sym_max"
+  std::string
+      target;  // without "torch.ops.": "aten.add.Tensor", "higher_order.cond", "_operator.mul", "torchvision.nms.default", "math.trunc", "torch.sym_max"
   std::vector<NamedArg> args;
   std::vector<Output> outputs;
   Source source;
@@ -121,22 +122,22 @@ struct ProgramTensor {
 
 /// Order and nesting of arguments and results, kept as PyTorch's treespec text and flattened to names for users.
 struct CallSpec {
-  std::string in_spec, out_spec;             // JSON text from the file; may be empty
-  std::vector<std::string> input_names;      // one per flattened user input (tensors and constants), e.g. "tokens", "extra.bias.0"
-  std::vector<std::string> output_names;     // one per flattened user output, e.g. "logits", "sides.0"; "output_0" when the tree gives no name
+  std::string in_spec, out_spec;          // JSON text from the file; may be empty
+  std::vector<std::string> input_names;   // one per flattened user input (tensors and constants), e.g. "tokens", "extra.bias.0"
+  std::vector<std::string> output_names;  // one per flattened user output, e.g. "logits", "sides.0"; "output_0" when the tree gives no name
 };
 
 struct Program {
   std::string torch_version;
   int schema_major = 0, schema_minor = 0;
-  bool functional = false;                   // verifier ATEN: after run_decompositions
-  AtenGraph graph;                           // its inputs match `inputs`, its outputs match `outputs`, one to one
+  bool functional = false;  // verifier ATEN: after run_decompositions
+  AtenGraph graph;          // its inputs match `inputs`, its outputs match `outputs`, one to one
   std::vector<ProgramInput> inputs;
   std::vector<ProgramOutput> outputs;
   CallSpec call;
-  sym::SymbolTable symbols;                  // with ranges and hints
+  sym::SymbolTable symbols;                      // with ranges and hints
   std::map<std::string, ProgramTensor> tensors;  // by parameter / buffer / constant name
-  std::vector<Tensor> sample_inputs;         // flattened user inputs at export where the file holds them as tensors (undefined entry: not a tensor); may be empty
+  std::vector<Tensor> sample_inputs;  // flattened user inputs at export where the file holds them as tensors (undefined entry: not a tensor); may be empty
 };
 
 }  // namespace reprise::ir

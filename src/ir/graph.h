@@ -37,8 +37,8 @@ struct Value {
   std::string name;  // for messages and the printer
   DType dtype = DType::f32;
   sym::Shape sizes;
-  sym::Shape strides;  // elements
-  sym::Expr offset;    // elements from the root's first; 0 for roots
+  sym::Shape strides;       // elements
+  sym::Expr offset;         // elements from the root's first; 0 for roots
   ValueId root = kNoValue;  // itself for roots
   int index = -1;
 };
@@ -55,13 +55,13 @@ struct Region {
 struct Node {
   core::Op op = core::Op::copy;
   std::vector<ValueId> inputs;
-  std::vector<ValueId> outputs;        // roots
+  std::vector<ValueId> outputs;  // roots
   core::Attrs attrs;
-  std::vector<Region> regions;         // cond: then, else; while: condition, body
-  std::vector<std::string> defines;    // unbacked symbols whose values this node yields
+  std::vector<Region> regions;       // cond: then, else; while: condition, body
+  std::vector<std::string> defines;  // unbacked symbols whose values this node yields
   int segment = 0;
-  std::string name;                    // of the ATen node that it comes from
-  std::string trace;                   // its Python line, may be empty
+  std::string name;   // of the ATen node that it comes from
+  std::string trace;  // its Python line, may be empty
 };
 
 /// A weight or folded constant.
@@ -73,15 +73,15 @@ struct Constant {
 /// Module-owned memory that calls change: a mutated buffer, or a user input that the program mutates.
 struct State {
   std::string name;
-  Tensor initial;       // buffers; undefined for a mutated input
-  int input = -1;       // mutated input: which flattened user tensor input
+  Tensor initial;            // buffers; undefined for a mutated input
+  int input = -1;            // mutated input: which flattened user tensor input
   ValueId value = kNoValue;  // its ValueKind::state value (buffers) or ValueKind::input value
   ValueId final = kNoValue;  // the value to store at the end of the call; kNoValue or `value`: unchanged
 };
 
 struct Segment {
-  bool engine = true;          // false: fallback, unfused
-  std::string reason;          // why it fell back
+  bool engine = true;  // false: fallback, unfused
+  std::string reason;  // why it fell back
 };
 
 /// A result of the call, in flattened order.

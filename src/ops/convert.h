@@ -12,7 +12,7 @@ namespace reprise::ops {
 
 /// Segment of each node of the top graph, as the partitioner chose; nodes of nested graphs share their holder's.
 struct Assignment {
-  std::vector<int> segment;              // one per program.graph.nodes
+  std::vector<int> segment;  // one per program.graph.nodes
   std::vector<ir::Segment> segments;
 };
 
