@@ -46,11 +46,11 @@ class ScalarBuilder {
  public:
   explicit ScalarBuilder(core::ScalarProgram& program) : program_(&program) {}
   Sv input(int index, DType type);
-  Sv constant(double value, DType type);        // rounds to the dtype; integers exactly up to 2^53
+  Sv constant(double value, DType type);  // rounds to the dtype; integers exactly up to 2^53
   Sv constant_int(std::int64_t value, DType type);
-  Sv symbol(const sym::Expr& e, DType type);    // a constant when `e` is one
-  Sv cast(Sv a, DType type);                    // a itself when it has the dtype
-  Sv bitcast(Sv a, DType type);                 // the same bits; dtypes of one size
+  Sv symbol(const sym::Expr& e, DType type);  // a constant when `e` is one
+  Sv cast(Sv a, DType type);                  // a itself when it has the dtype
+  Sv bitcast(Sv a, DType type);               // the same bits; dtypes of one size
   Sv op(core::ScalarOp op, Sv a);
   Sv op(core::ScalarOp op, Sv a, Sv b);
   Sv op(core::ScalarOp op, Sv a, Sv b, Sv c);
@@ -93,11 +93,11 @@ class Builder {
   Val as_strided(Val x, sym::Shape sizes, sym::Shape strides, sym::Expr offset);  // offset from the root's first element
   Val permute(Val x, std::span<const int> dims);
   Val transpose(Val x, int a, int b);
-  Val expand(Val x, sym::Shape sizes);                  // PyTorch's expand; sizes may hold -1
+  Val expand(Val x, sym::Shape sizes);  // PyTorch's expand; sizes may hold -1
   Val unsqueeze(Val x, int dim);
-  Val squeeze(Val x, int dim);                          // unchanged when the size is not constant 1
+  Val squeeze(Val x, int dim);                                                          // unchanged when the size is not constant 1
   Val slice(Val x, int dim, sym::Expr start, sym::Expr length, std::int64_t step = 1);  // start, length already clamped
-  Val select(Val x, int dim, sym::Expr index);          // index already made non-negative
+  Val select(Val x, int dim, sym::Expr index);                                          // index already made non-negative
   Val diagonal(Val x, std::int64_t offset, int dim1, int dim2);
   /// The view if strides allow it provably; nullopt otherwise. `sizes` complete (no -1).
   std::optional<Val> try_view(Val x, sym::Shape sizes);
@@ -106,7 +106,7 @@ class Builder {
   Val flatten(Val x, int first, int last);
   /// A view with the same elements and other size expressions that are known to be equal (adopts the exporter's form).
   Val with_sizes(Val x, sym::Shape sizes);
-  Val broadcast_to(Val x, const sym::Shape& sizes);     // expand with missing leading dimensions; x itself when nothing changes
+  Val broadcast_to(Val x, const sym::Shape& sizes);  // expand with missing leading dimensions; x itself when nothing changes
   static sym::Shape broadcast_shapes(const sym::Shape& a, const sym::Shape& b);
 
   // ---- pointwise ----
@@ -117,10 +117,10 @@ class Builder {
   Val map(Val a, const std::function<Sv(ScalarBuilder&, Sv)>& body);
   Val map(Val a, Val b, const std::function<Sv(ScalarBuilder&, Sv, Sv)>& body);
   Val unary(core::ScalarOp op, Val x);
-  Val binary(core::ScalarOp op, Val a, Val b);          // same dtype
-  Val cast(Val x, DType dtype);                         // x itself when it has it
-  Val contiguous(Val x);                                // a copy node only where strides are not row-major
-  Val copy(Val x);                                      // always a new root
+  Val binary(core::ScalarOp op, Val a, Val b);  // same dtype
+  Val cast(Val x, DType dtype);                 // x itself when it has it
+  Val contiguous(Val x);                        // a copy node only where strides are not row-major
+  Val copy(Val x);                              // always a new root
   Val where(Val condition, Val a, Val b);
 
   // ---- one per core op (core/op.h) ----
@@ -128,10 +128,12 @@ class Builder {
   Val scan(ScanKind kind, Val x, int axis, DType dtype);
   std::pair<Val, Val> scan_with_indices(ScanKind kind, Val x, int axis);
   Val softmax(Val x, int axis, bool log, DType dtype);
-  struct NormResult { Val y, mean, rstd; };
-  NormResult layer_norm(Val x, int dims, Val weight, Val bias, double eps, bool stats);    // undefined weight / bias: absent
+  struct NormResult {
+    Val y, mean, rstd;
+  };
+  NormResult layer_norm(Val x, int dims, Val weight, Val bias, double eps, bool stats);  // undefined weight / bias: absent
   NormResult group_norm(Val x, std::int64_t groups, Val weight, Val bias, double eps, bool stats);
-  NormResult rms_norm(Val x, int dims, Val weight, double eps, bool stats);                // rstd in `rstd`
+  NormResult rms_norm(Val x, int dims, Val weight, double eps, bool stats);  // rstd in `rstd`
   Val batch_norm(Val x, Val mean, Val var, Val weight, Val bias, double eps);
   Val attention(Val q, Val k, Val v, Val mask, bool causal, double scale);
   /// Batch dimensions broadcast as torch.matmul's; ranks >= 2. `bias` (may be undefined) broadcasts to the result.
@@ -143,13 +145,13 @@ class Builder {
   Val adaptive_max_pool(Val x, sym::Shape output, Val* indices = nullptr);
   Val resize(Val x, std::string_view kind, sym::Shape output, bool align_corners, bool antialias, std::vector<double> scales);
   Val pad(Val x, std::string_view kind, sym::Shape before, sym::Shape after, double value = 0);
-  Val concat(std::span<const Val> xs, int axis);        // same dtypes
+  Val concat(std::span<const Val> xs, int axis);  // same dtypes
   Val gather(Val x, Val index, int axis);
   Val scatter(Val x, Val index, Val src, int axis, std::string_view reduce = "none", bool include_self = true);
   /// `indices` broadcast together; axes[j] is the dimension of x that indices[j] indexes; position: see core/op.h.
   Val index(Val x, std::span<const Val> indices, std::vector<int> axes, int position);
   Val index_put(Val x, Val values, std::span<const Val> indices, std::vector<int> axes, int position, bool accumulate);
-  Val index_select(Val x, Val index, int axis);         // index of rank 1
+  Val index_select(Val x, Val index, int axis);  // index of rank 1
   /// x with the elements under `view` (a view that slice, as_strided etc. made of x itself) replaced by src (cast and broadcast). x must be contiguous
   /// (take `contiguous(x)` first and make the view of that).
   Val write_view(Val x, Val view, Val src);
@@ -158,14 +160,16 @@ class Builder {
   Val search_sorted(Val sorted, Val values, bool right, DType dtype);
   Val iota(sym::Expr n, core::Attr start, core::Attr step, DType dtype);
   Val fill(sym::Shape sizes, core::Attr value, DType dtype);
-  Val scalar(double value, DType dtype);                // rank 0
+  Val scalar(double value, DType dtype);  // rank 0
   Val scalar(const sym::Expr& value, DType dtype);
   Val random(std::string_view kind, sym::Shape sizes, double low, double high, DType dtype);
 
   // ---- data-dependent: `count` is the unbacked symbol of the result's size (when it is another expression, the node defines a symbol of its own and
   //      the result is viewed with `count`) ----
   Val nonzero(Val x, sym::Expr count);
-  struct UniqueResult { Val values, inverse, counts; };
+  struct UniqueResult {
+    Val values, inverse, counts;
+  };
   UniqueResult unique(Val x, int axis, bool consecutive, sym::Expr count);
   Val nms(Val boxes, Val scores, double iou_threshold, sym::Expr count);
   Val repeat_interleave(Val repeats, sym::Expr count);

@@ -44,25 +44,25 @@ class Context {
   // operands after the schema's. A wrong type throws InvalidArgument naming node and argument.
   [[nodiscard]] virtual const ir::Arg& arg(std::string_view name) const = 0;
   [[nodiscard]] bool is_none(std::string_view name) const;
-  [[nodiscard]] virtual Val tensor(std::string_view name) = 0;                 // a number becomes a rank-0 fill of i64, f32 or bool
-  [[nodiscard]] Val tensor_or_none(std::string_view name);                     // undefined Val for None
-  [[nodiscard]] virtual std::vector<Val> tensors(std::string_view name) = 0;   // None entries: undefined Val
+  [[nodiscard]] virtual Val tensor(std::string_view name) = 0;                // a number becomes a rank-0 fill of i64, f32 or bool
+  [[nodiscard]] Val tensor_or_none(std::string_view name);                    // undefined Val for None
+  [[nodiscard]] virtual std::vector<Val> tensors(std::string_view name) = 0;  // None entries: undefined Val
   [[nodiscard]] sym::Expr integer(std::string_view name) const;
-  [[nodiscard]] std::int64_t fixed(std::string_view name) const;               // an integer that must be constant
-  [[nodiscard]] sym::Shape ints(std::string_view name) const;                  // int[], SymInt[], or a single int
+  [[nodiscard]] std::int64_t fixed(std::string_view name) const;  // an integer that must be constant
+  [[nodiscard]] sym::Shape ints(std::string_view name) const;     // int[], SymInt[], or a single int
   [[nodiscard]] std::vector<std::int64_t> fixed_ints(std::string_view name) const;
-  [[nodiscard]] double real(std::string_view name) const;                      // int, float or bool
+  [[nodiscard]] double real(std::string_view name) const;  // int, float or bool
   [[nodiscard]] std::vector<double> reals(std::string_view name) const;
   [[nodiscard]] bool flag(std::string_view name) const;
   [[nodiscard]] std::string text(std::string_view name) const;
-  [[nodiscard]] std::optional<DType> dtype(std::string_view name) const;       // nullopt: None
+  [[nodiscard]] std::optional<DType> dtype(std::string_view name) const;  // nullopt: None
   /// A Python Scalar: bool, int (may be symbolic) or float, with its category for type promotion.
   struct Scalar {
     enum class Kind { boolean, integer, real } kind;
     sym::Expr value;  // real constants as Expr::real
   };
   [[nodiscard]] Scalar scalar(std::string_view name) const;
-  [[nodiscard]] bool is_tensor(std::string_view name) const;                   // an argument that takes a tensor or a number (add.Tensor's other)
+  [[nodiscard]] bool is_tensor(std::string_view name) const;  // an argument that takes a tensor or a number (add.Tensor's other)
 
   /// Exporter's sizes and dtype of tensor output i (list outputs counted through). nullptr: not there.
   [[nodiscard]] virtual const ir::TensorMeta* output_meta(int i) const = 0;
@@ -70,7 +70,7 @@ class Context {
   [[nodiscard]] virtual sym::Expr output_symbol(int i) const = 0;
 
   // Results. Outputs that nobody set may stay unset when nobody reads them.
-  virtual void set(int i, Val value) = 0;          // output i, list outputs counted through; a derived in-place form writes output 0 to self
+  virtual void set(int i, Val value) = 0;  // output i, list outputs counted through; a derived in-place form writes output 0 to self
   void set_all(std::span<const Val> values);
   /// Converts a nested graph (as_graph argument) into the builder's current region with `inputs` for its inputs (one for each, or one for each that is a
   /// tensor); returns its outputs: symbolic scalars as rank-0 tensors, None as undefined.
@@ -84,9 +84,9 @@ using Validate = std::function<std::optional<std::string>(const ir::AtenNode&)>;
 enum class Priority : std::uint8_t { standard, high };  // high wins; among equals the one registered last
 
 struct Converter {
-  std::string schema;                    // text for parse_schema; its target names the op
+  std::string schema;  // text for parse_schema; its target names the op
   Convert convert;
-  Validate validate;                     // may be empty
+  Validate validate;  // may be empty
   Priority priority = Priority::standard;
   bool supports_dynamic_shapes = true;
   bool requires_output_allocator = false;
@@ -102,9 +102,9 @@ class Registry {
   /// a `.out` overload its functional row and a write to `out`. nullptr: none.
   struct Entry {
     const Converter* converter = nullptr;
-    Schema schema;               // of `converter`
-    bool writes_self = false;    // derived in-place form: write result 0 to the first argument and return it
-    bool writes_out = false;     // derived .out form
+    Schema schema;             // of `converter`
+    bool writes_self = false;  // derived in-place form: write result 0 to the first argument and return it
+    bool writes_out = false;   // derived .out form
   };
   [[nodiscard]] const Entry* find(std::string_view target) const;  // thread safe after registration is over
   /// The first converter, in order of priority, that takes this node; else why the last one asked did not. `dynamic`: the node has symbolic sizes.
@@ -139,7 +139,7 @@ void add_reductions(Registry& r);
 void add_scans_and_softmax(Registry& r);
 void add_losses(Registry& r);
 void add_views(Registry& r);
-void add_joins(Registry& r);          // cat, stack, split, chunk, repeat, roll, flip, tril, …
+void add_joins(Registry& r);  // cat, stack, split, chunk, repeat, roll, flip, tril, …
 void add_matmul(Registry& r);
 void add_convolution(Registry& r);
 void add_norms(Registry& r);
@@ -152,8 +152,8 @@ void add_scatter(Registry& r);
 void add_sorting(Registry& r);
 void add_data_dependent(Registry& r);
 void add_recurrent(Registry& r);
-void add_control(Registry& r);        // higher-order ops, asserts, dropout in evaluation, random
-void add_vision(Registry& r);         // torchvision's ops, grid_sampler, affine_grid
+void add_control(Registry& r);  // higher-order ops, asserts, dropout in evaluation, random
+void add_vision(Registry& r);   // torchvision's ops, grid_sampler, affine_grid
 
 // ---- dtype rules (PyTorch's type promotion) ----
 /// Promotes two tensor dtypes of the same category level (torch.promote_types).
