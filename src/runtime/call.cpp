@@ -26,6 +26,7 @@ void row_major(std::span<const std::int64_t> sizes, std::span<std::int64_t> out)
 
 Call::Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs)
     : impl_(impl), inputs_(inputs), outputs_(outputs), lease_(take_bound()), staged_(inputs.size()) {
+  check_outputs_apart_from_mutated();
   place_inputs();
 }
 
@@ -37,6 +38,15 @@ exec::ContextPool::Lease Call::take_bound() {
   auto lease = impl_.pool.take(key);
   lease->bind(key);
   return lease;
+}
+
+void Call::check_outputs_apart_from_mutated() const {
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    if (!impl_.plan->inputs[i].mutated) continue;
+    for (const Tensor& output : outputs_)
+      REPRISE_CHECK(!overlap(*inputs_[i].tensor, output), InvalidArgument, "[run/outputs] an output shares memory with input '{}', which the call writes",
+                    impl_.plan->inputs[i].name);
+  }
 }
 
 bool Call::must_stage(std::size_t input) const {

@@ -25,6 +25,7 @@ class Call {
 
  private:
   [[nodiscard]] exec::ContextPool::Lease take_bound();
+  void check_outputs_apart_from_mutated() const;
   [[nodiscard]] bool must_stage(std::size_t input) const;
   void place_inputs();
   void stage(std::size_t input, std::byte* copy);

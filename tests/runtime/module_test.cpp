@@ -326,6 +326,15 @@ TEST(Module, OutputsMayLieOnInputs) {
   EXPECT_EQ(values(out[1]), (std::vector<float>{11, 22, 33}));
 }
 
+TEST(Module, RefusesOutputsOnInputsThatItWrites) {
+  auto m = mutating_plan();
+  const Module module = module_of(m);
+  const std::vector<Tensor> in = {floats({1, 2, 3, 4}, {2, 2}), floats({0, 0, 0, 0}, {2, 2})};
+  const std::vector<Tensor> out = {in[0]};
+  EXPECT_EQ(message_of<InvalidArgument>([&] { module.run(in, out); }), "[run/outputs] an output shares memory with input 'cache', which the call writes");
+  EXPECT_EQ(values(in[0]), (std::vector<float>{1, 2, 3, 4}));
+}
+
 // ---- signature ----
 
 TEST(Module, TellsItsSignature) {
