@@ -1,0 +1,8 @@
+// Compiled modules: what loads has passed the plan's verifier and prints.
+#include "fuzz/fuzz.h"
+#include "plan/rpz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace reprise;
+  return fuzz::run([&] { (void)plan::print(*plan::load(fuzz::bytes(data, size), nullptr, "fuzz", false)); });
+}
