@@ -61,7 +61,9 @@ Val range(Builder& b, Val x, int dim, const Expr& begin, const Expr& end) { retu
 
 Val sum(Builder& b, Val x, std::vector<int> axes, bool keepdim) { return b.reduce(ReduceKind::sum, x, std::move(axes), keepdim, x.dtype()); }
 
-Val p_norm(Builder& b, Val x, double p, std::vector<int> axes, bool keepdim) {
+namespace {
+
+Val norm_of_wide(Builder& b, Val x, double p, const std::vector<int>& axes, bool keepdim) {
   const auto reduce = [&](ReduceKind kind, Val v) { return b.reduce(kind, v, axes, keepdim, v.dtype()); };
   if (p == 0)
     return reduce(ReduceKind::sum, compute(
@@ -76,6 +78,12 @@ Val p_norm(Builder& b, Val x, double p, std::vector<int> axes, bool keepdim) {
                                                 b, [p](Term a) { return pow(a, p); }, magnitude));
   return compute(
       b, [p](Term a) { return pow(a, 1 / p); }, total);
+}
+
+}  // namespace
+
+Val p_norm(Builder& b, Val x, double p, std::vector<int> axes, bool keepdim) {
+  return b.cast(norm_of_wide(b, b.cast(x, compute_type(x.dtype())), p, axes, keepdim), x.dtype());
 }
 
 Shape without(const Shape& sizes, int dim) {

@@ -37,7 +37,7 @@ void convert_conv_mode(Context& c) {
   const std::string mode = c.text("padding");
   REPRISE_CHECK(mode == "same" || mode == "valid", InvalidArgument, "[ops/convolution] padding must be 'same' or 'valid' (got '{}')", mode);
   ConvOptions o{.stride = c.ints("stride"),
-                .padding = {0},
+                .padding = {},
                 .dilation = expand_ints(c.ints("dilation"), spatial, "convolution"),
                 .output_padding = {},
                 .groups = c.fixed("groups")};

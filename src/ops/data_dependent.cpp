@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "ir/shapes.h"
 #include "ops/compose.h"
 
 namespace reprise::ops {
@@ -33,8 +34,12 @@ void convert_masked_select(Context& c) {
 
 // ---- unique ----
 
-/// Results that were not asked for are empty.
-void set_or_empty(Context& c, int i, Val value, bool wanted) { c.set(i, wanted ? value : c.build().fill({0}, Expr(0), DType::i64)); }
+/// Most results that were not asked for are empty: the exporter's sizes tell.
+void set_or_empty(Context& c, int i, Val value, bool wanted) {
+  const ir::TensorMeta* meta = c.output_meta(i);
+  if (meta != nullptr) wanted = meta->sizes.size() != 1 || !ir::is_const(meta->sizes[0], 0);
+  c.set(i, wanted ? value : c.build().fill({0}, Expr(0), DType::i64));
+}
 
 void set_unique(Context& c, int axis, bool consecutive, bool inverse, bool counts) {
   Builder& b = c.build();

@@ -1,5 +1,6 @@
 // Ops that draw in training and pass their input through in evaluation.
 #include <cmath>
+#include <string>
 
 #include "ops/random.h"
 
@@ -32,13 +33,18 @@ Val alpha_dropout(Builder& b, Val x, double p, const Shape& draws) {
 
 using Drop = Val (*)(Builder&, Val, double, const Shape&);
 
-Convert drop_in_training(Drop drop, bool channels) {
-  return [=](Context& c) {
-    const Val x = c.tensor("input");
+/// A row and its in-place form, whose first argument has another name.
+void add_drop_rows(Registry& r, Drop drop, bool channels, const std::string& name) {
+  const auto convert = [=](Context& c, const char* operand, bool in_place) {
+    const Val x = c.tensor(operand);
     const double p = c.real("p");
     if (!c.flag("train") || p == 0) return c.set(0, x);
-    c.set(0, drop(c.build(), x, p, channels ? per_channel(x.sizes()) : x.sizes()));
+    const Val y = drop(c.build(), x, p, channels ? per_channel(x.sizes()) : x.sizes());
+    if (in_place) c.build().write(x, y);
+    c.set(0, in_place ? x : y);
   };
+  add_rows(r, [=](Context& c) { convert(c, "input", false); }, {("aten::" + name + "(Tensor input, float p, bool train) -> Tensor").c_str()});
+  add_rows(r, [=](Context& c) { convert(c, "self", true); }, {("aten::" + name + "_(Tensor(a!) self, float p, bool train) -> Tensor(a!)").c_str()});
 }
 
 void convert_native_dropout(Context& c) {
@@ -94,10 +100,10 @@ void convert_rrelu_with_noise(Context& c) {
 }  // namespace
 
 void add_dropout(Registry& r) {
-  add_rows(r, drop_in_training(dropout, false), {"aten::dropout(Tensor input, float p, bool train) -> Tensor"});
-  add_rows(r, drop_in_training(dropout, true), {"aten::feature_dropout(Tensor input, float p, bool train) -> Tensor"});
-  add_rows(r, drop_in_training(alpha_dropout, false), {"aten::alpha_dropout(Tensor input, float p, bool train) -> Tensor"});
-  add_rows(r, drop_in_training(alpha_dropout, true), {"aten::feature_alpha_dropout(Tensor input, float p, bool train) -> Tensor"});
+  add_drop_rows(r, dropout, false, "dropout");
+  add_drop_rows(r, dropout, true, "feature_dropout");
+  add_drop_rows(r, alpha_dropout, false, "alpha_dropout");
+  add_drop_rows(r, alpha_dropout, true, "feature_alpha_dropout");
   add_rows(r, convert_native_dropout, {"aten::native_dropout(Tensor input, float p, bool? train) -> (Tensor, Tensor)"});
   add_rows(r, [](Context& c) { c.set(0, rrelu(c, {}).y); },
            {"aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? generator=None) -> Tensor"});

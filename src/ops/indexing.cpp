@@ -1,5 +1,6 @@
 // Reading by index.
 #include "base/check.h"
+#include "ir/shapes.h"
 #include "ops/index_list.h"
 
 namespace reprise::ops {
@@ -18,13 +19,29 @@ void convert_index(Context& c) {
 
 void set_rows(Context& c, Val table, Val index) { c.set(0, c.build().index(table, std::span(&index, 1), {0}, 0)); }
 
+/// torch.gather, where an index without elements may have any rank.
+void convert_gather(Context& c) {
+  Builder& b = c.build();
+  const Val x = c.tensor("self"), index = c.tensor("index");
+  if (ir::is_const(index.numel(), 0)) return c.set(0, b.copy(filled(b, index.sizes(), 0, x.dtype())));
+  c.set(0, b.gather(x, index, dim_of(c, "dim", x.rank())));
+}
+
+/// Negative indices count from the end.
+Val gather_wrapped(Builder& b, Val x, Val index, int dim) {
+  return b.gather(x,
+                  compute(
+                      b, [&](Term i) { return (i < 0).pick(i + i.of(x.size(dim)), i); }, index),
+                  dim);
+}
+
 void convert_take_along(Context& c) {
   Builder& b = c.build();
   const Val x = c.tensor("self"), index = c.tensor("indices");
-  if (c.is_none("dim")) return c.set(0, b.gather(b.reshape(x, {x.numel()}), b.reshape(index, {index.numel()}), 0));
+  if (c.is_none("dim")) return c.set(0, gather_wrapped(b, b.reshape(x, {x.numel()}), b.reshape(index, {index.numel()}), 0));
   const int dim = dim_of(c, "dim", x.rank());
   const Shape all = Builder::broadcast_shapes(replaced(x.sizes(), dim, 1), replaced(index.sizes(), dim, 1));
-  c.set(0, b.gather(b.broadcast_to(x, replaced(all, dim, x.size(dim))), b.broadcast_to(index, replaced(all, dim, index.size(dim))), dim));
+  c.set(0, gather_wrapped(b, b.broadcast_to(x, replaced(all, dim, x.size(dim))), b.broadcast_to(index, replaced(all, dim, index.size(dim))), dim));
 }
 
 void convert_masked_fill(Context& c) {
@@ -50,6 +67,16 @@ void convert_one_hot(Context& c) {
   c.set(0,
         compute(
             b, [](Term i, Term k) { return equal(i, k).as(DType::i64); }, b.unsqueeze(x, x.rank()), positions(b, classes, x.rank(), x.rank() + 1, x.dtype())));
+}
+
+/// Rows that `indices` name, scaled down where their norm is too large.
+void convert_embedding_renorm(Context& c) {
+  Builder& b = c.build();
+  const Val table = c.tensor("self"), index = b.reshape(c.tensor("indices"), {c.tensor("indices").numel()});
+  const Val rows = b.index(table, std::span(&index, 1), {0}, 0);
+  const double most = c.real("max_norm");
+  const auto shrink = [most](Term x, Term n) { return (n > most).pick(x * (most / (n + 1e-7)), x); };
+  c.set(0, b.index_put(table, compute(b, shrink, rows, p_norm(b, rows, c.real("norm_type"), {1}, true)), std::span(&index, 1), {0}, 0, false));
 }
 
 // ---- embedding bags ----
@@ -135,6 +162,7 @@ void add_embeddings(Registry& r) {
   add_rows(r, [](Context& c) { set_rows(c, c.tensor("weight"), c.tensor("indices")); },
            {"aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor"});
   add_rows(r, convert_one_hot, {"aten::one_hot(Tensor self, int num_classes=-1) -> Tensor"});
+  add_rows(r, convert_embedding_renorm, {"aten::embedding_renorm(Tensor self, Tensor indices, float max_norm, float norm_type) -> Tensor"});
   add_rows(
       r, convert_embedding_bag,
       {"aten::embedding_bag.padding_idx(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq, int mode, bool sparse, Tensor? "
@@ -157,8 +185,7 @@ void add_indexing(Registry& r) {
            {"aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", "aten::_unsafe_index.Tensor(Tensor self, Tensor?[] indices) -> Tensor"});
   add_rows(r, [](Context& c) { c.set(0, c.build().index_select(c.tensor("self"), c.tensor("index"), dim_of(c, "dim", c.tensor("self").rank()))); },
            {"aten::index_select(Tensor self, int dim, Tensor index) -> Tensor"});
-  add_rows(r, [](Context& c) { c.set(0, c.build().gather(c.tensor("self"), c.tensor("index"), dim_of(c, "dim", c.tensor("self").rank()))); },
-           {"aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor"});
+  add_rows(r, convert_gather, {"aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor"});
   add_rows(r, [](Context& c) { set_rows(c, c.build().reshape(c.tensor("self"), {c.tensor("self").numel()}), c.tensor("index")); },
            {"aten::take(Tensor self, Tensor index) -> Tensor"});
   add_rows(r, convert_take_along, {"aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor"});

@@ -174,11 +174,17 @@ void NodeContext::set(int i, Val value) {
 
 std::vector<Val> NodeContext::inline_graph(const ir::AtenGraph& graph, std::span<const Val> inputs) { return inline_graph_(graph, inputs); }
 
+void NodeContext::define_sizes(const sym::Shape& own, const sym::Shape& exported) {
+  for (std::size_t i = 0; i < own.size(); ++i)
+    if (exported[i].is_symbol() && !(own[i] == exported[i])) builder_->item(builder_->scalar(own[i], DType::i64), exported[i]);
+}
+
 Val NodeContext::adopt(Val value, const std::string& name, const ir::TensorMeta& meta) {
   REPRISE_CHECK(value.dtype() == meta.dtype, InvalidArgument, "[ops/{}] result '{}' has the wrong dtype (got {}, want {})", node_->target, name,
                 reprise::name(value.dtype()), reprise::name(meta.dtype));
   REPRISE_CHECK(!ir::differ(value.sizes(), meta.sizes), ShapeError, "[ops/{}] result '{}' has the wrong sizes (got {}, want {})", node_->target, name,
                 sym::str(value.sizes()), sym::str(meta.sizes));
+  define_sizes(value.sizes(), meta.sizes);
   ir::Graph& graph = builder_->graph();
   ir::Value& v = graph.at(value.id());
   const bool own_root = value.id() >= first_own_ && v.kind == ir::ValueKind::node;

@@ -45,6 +45,8 @@ class NodeContext final : public Context {
   void bind_arguments();
   [[nodiscard]] std::size_t find_param(std::string_view name) const;
   Val write_to(Val destination, Val value);
+  /// A size that the exporter gave a symbol of its own (that of a slice up to item()) defines that symbol, unless it is known already.
+  void define_sizes(const sym::Shape& own, const sym::Shape& exported);
   Val adopt(Val value, const std::string& name, const ir::TensorMeta& meta);
 
   ir::Builder* builder_;

@@ -152,6 +152,7 @@ void set_saved(Context& c, const BatchNorm& n) {
 enum class Updates { none, in_place, as_outputs };
 
 void convert_batch_norm(Context& c, bool training, Updates updates, bool saved) {
+  if (c.tensor("input").rank() < 2) return c.set(0, c.build().copy(c.tensor("input")));  // PyTorch takes these only without elements
   const BatchNorm n = batch_norm(c, training);
   c.set(0, n.y);
   if (saved) set_saved(c, n);
@@ -159,8 +160,8 @@ void convert_batch_norm(Context& c, bool training, Updates updates, bool saved) 
   if (updates != Updates::as_outputs) return;
   const int first = c.node().outputs.size() > 5 ? 4 : 3;  // after a "reserve" output, where there is one
   const Running old = running_stats(c), now = training ? updated(c.build(), old, n.seen, n.momentum) : old;
-  c.set(first, training ? now.mean : c.build().copy(now.mean));
-  c.set(first + 1, training ? now.var : c.build().copy(now.var));
+  set_cast(c, first, training ? now.mean : c.build().copy(now.mean));
+  set_cast(c, first + 1, training ? now.var : c.build().copy(now.var));
 }
 
 void add_batch_norm(Registry& r) {

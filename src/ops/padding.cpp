@@ -24,19 +24,16 @@ Borders read_borders(Context& c, Val x, std::string_view name) {
 
 bool is_negative(const Expr& e) { return e.as_int().value_or(0) < 0; }
 
-/// Reflected, replicated and circular borders: what is negative is cropped after the rest is padded.
-Val pad_by(Builder& b, Val x, const std::string& kind, const Borders& wanted) {
-  Borders added = wanted;
-  for (Shape* side : {&added.before, &added.after})
-    for (Expr& e : *side)
-      if (is_negative(e)) e = 0;
-  Val y = b.pad(x, kind, added.before, added.after);
+/// Reflected, replicated and circular borders: what is negative is cropped before the rest is padded.
+Val pad_by(Builder& b, Val x, const std::string& kind, Borders borders) {
   for (int d = 0; d < x.rank(); ++d) {
-    const auto i = static_cast<std::size_t>(d);
-    if (is_negative(wanted.before[i]) || is_negative(wanted.after[i]))
-      y = b.slice(y, d, added.before[i] - wanted.before[i], x.size(d) + wanted.before[i] + wanted.after[i]);
+    Expr &before = borders.before[static_cast<std::size_t>(d)], &after = borders.after[static_cast<std::size_t>(d)];
+    const Expr left = is_negative(before) ? -before : Expr(0), right = is_negative(after) ? -after : Expr(0);
+    if (is_negative(before) || is_negative(after)) x = range(b, x, d, left, x.size(d) - right);
+    before = before + left;
+    after = after + right;
   }
-  return y;
+  return b.pad(x, kind, borders.before, borders.after);
 }
 
 Convert pad_as(const char* kind) {

@@ -142,7 +142,8 @@ void convert_histc(Context& c) {
   }
   const auto bin = [bins](Term v, Term a, Term z) {
     const Term same = equal(a, z), first = same.pick(a - 1, a), end = same.pick(z + 1, z);
-    const Term at = min(floor((v - first) * bins / (end - first)), bins - 1);
+    const Term from_first = (v - first).as(compute_type(v.type())).as(v.type());  // rounded, as PyTorch does
+    const Term at = min(floor(from_first * bins / (end - first)), bins - 1);
     return (v >= first && v <= end).pick(at, v.of(bins)).as(DType::i64);
   };
   const Val index = compute(b, bin, x, from, to);

@@ -22,6 +22,7 @@ std::string reduction(const std::string& name) {
 
 void set_scattered(Context& c, Val src, const std::string& reduce, bool include_self = true) {
   const Val x = c.tensor("self");
+  if (ir::is_const(c.tensor("index").numel(), 0)) return c.set(0, c.build().copy(x));  // such an index may have any rank
   c.set(0, c.build().scatter(x, c.tensor("index"), src, dim_of(c, "dim", x.rank()), reduce, include_self));
 }
 
