@@ -438,7 +438,8 @@ TEST(Pointwise, AnyLayoutAndBroadcast) {
         const Tensor got = empty(sizes, DType::f32, out);
         run(core::Op::pointwise, program.attrs({result}), {a, b, c}, {got});
         Values expected = values(a);
-        for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = (expected[i] + values(b)[i]) * values(c)[i] * 0.5;
+        const Values vb = values(b), vc = values(c);
+        for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = (expected[i] + vb[i]) * vc[i] * 0.5;
         expect_near(got, expected, 1e-6, name(in) + " to " + name(out));
       }
     }
