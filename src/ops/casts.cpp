@@ -56,14 +56,53 @@ void add_copies(Registry& r) {
   });
 }
 
-/// Bits of a tensor as another dtype of the same size.
+// ---- bits ----
+
+DType integer_of(std::size_t size) { return size == 1 ? DType::u8 : size == 2 ? DType::i16 : size == 4 ? DType::i32 : DType::i64; }
+
+Val bitcast(Builder& b, Val x, DType dtype) {
+  if (x.dtype() == DType::boolean || dtype == DType::boolean) return b.cast(x, dtype);  // one byte, 0 or 1
+  return b.map(x, [dtype](ScalarBuilder& s, Sv a) { return s.bitcast(a, dtype); });
+}
+
+/// Every element as `parts` smaller ones along the last dimension, low bits first.
+Val split_bits(Builder& b, Val x, DType part, int parts) {
+  const Val bits = bitcast(b, x, integer_of(item_size(x.dtype())));
+  const double width = 8.0 * static_cast<double>(item_size(part));
+  const Val pieces = compute(
+      b, [&](Term a, Term i) { return a.apply(ScalarOp::shift_right, i * width).as(integer_of(item_size(part))); }, b.unsqueeze(bits, -1),
+      positions(b, parts, 0, 1, bits.dtype()));
+  Shape sizes = x.sizes();
+  sizes.back() = sizes.back() * parts;
+  return bitcast(b, b.reshape(pieces, sizes), part);
+}
+
+/// `parts` neighbours along the last dimension as one larger element each.
+Val join_bits(Builder& b, Val x, DType whole, int parts) {
+  const std::size_t size = item_size(x.dtype());
+  const DType wide = integer_of(item_size(whole));
+  Shape sizes = x.sizes();
+  sizes.back() = sym::floor_div(sizes.back(), parts);
+  Shape split = sizes;
+  split.emplace_back(parts);
+  const auto mask = static_cast<double>((std::int64_t{1} << (8 * size)) - 1);  // takes off what a negative part extends to
+  const double width = 8.0 * static_cast<double>(size);
+  const Val shifted = compute(
+      b, [&](Term a, Term i) { return a.as(wide).apply(ScalarOp::bit_and, i.of(mask)).apply(ScalarOp::shift_left, i * width); },
+      b.reshape(bitcast(b, x, integer_of(size)), split), positions(b, parts, 0, 1, wide));
+  return bitcast(b, b.reduce(ir::ReduceKind::sum, shifted, {-1}, false, wide), whole);
+}
+
+/// Other bits of the same memory: a last dimension that grows or shrinks with the size of the elements.
 void convert_view_dtype(Context& c) {
+  Builder& b = c.build();
   const Val self = c.tensor("self");
   const DType dtype = *c.dtype("dtype");
+  const std::size_t from = item_size(self.dtype()), to = item_size(dtype);
   if (dtype == self.dtype()) return c.set(0, self);
-  REPRISE_CHECK(item_size(dtype) == item_size(self.dtype()), UnsupportedOp, "[ops/view.dtype] element sizes differ (got {} and {}, want equal sizes)",
-                name(self.dtype()), name(dtype));
-  c.set(0, c.build().map(self, [dtype](ScalarBuilder& s, Sv x) { return s.bitcast(x, dtype); }));
+  if (from == to) return c.set(0, bitcast(b, self, dtype));
+  REPRISE_CHECK(self.rank() > 0, ShapeError, "[ops/view.dtype] a scalar's element size is fixed (got {}, want {} bytes)", name(dtype), from);
+  c.set(0, from > to ? split_bits(b, self, dtype, static_cast<int>(from / to)) : join_bits(b, self, dtype, static_cast<int>(to / from)));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "ir/shapes.h"
 #include "ops/row_helpers.h"
 
 namespace reprise::ops {
@@ -167,7 +168,7 @@ void convert_triangle_indices(Context& c, bool lower) {
 
 /// Each tensor along a dimension of its own, expanded over the others.
 std::vector<Val> meshgrid(Builder& b, std::vector<Val> axes, bool swap_first_two) {
-  swap_first_two = swap_first_two && axes.size() >= 2;
+  swap_first_two = swap_first_two && axes.size() >= 2;  // "xy" indexing
   if (swap_first_two) std::swap(axes[0], axes[1]);
   Shape sizes;
   for (Val& axis : axes) sizes.push_back((axis = at_least_1d(b, axis)).size(0));
@@ -175,7 +176,6 @@ std::vector<Val> meshgrid(Builder& b, std::vector<Val> axes, bool swap_first_two
   for (int i = 0; i < rank; ++i) {
     Val& axis = axes[static_cast<std::size_t>(i)];
     axis = b.broadcast_to(along(b, axis, i, rank), sizes);
-    if (swap_first_two) axis = b.transpose(axis, 0, 1);
   }
   if (swap_first_two) std::swap(axes[0], axes[1]);
   return axes;
@@ -191,17 +191,25 @@ void convert_cartesian_product(Context& c) {
 }
 
 /// Powers as running products, so that integers wrap as PyTorch's do.
+Val vander(Builder& b, Val x, const Expr& n) {
+  const DType dtype = promote(x.dtype(), DType::i64);
+  Shape sizes = x.sizes();
+  sizes.emplace_back(1);
+  const Val ones = full(b, sizes, integer(1), dtype);
+  if (ir::is_const(n, 1)) return ones;
+  sizes.back() = n - 1;
+  const Val parts[] = {ones, b.cast(b.expand(b.unsqueeze(x, -1), sizes), dtype)};
+  return b.scan(ir::ScanKind::prod, b.concat(parts, -1), -1, dtype);
+}
+
 void convert_vander(Context& c) {
   Builder& b = c.build();
   const Val x = c.tensor("x");
-  const DType dtype = promote(x.dtype(), DType::i64);
-  const Expr n = c.is_none("N") ? x.size(0) : c.integer("N");
-  if (n.as_int() == 0) return c.set(0, b.fill({x.size(0), 0}, Expr(0), dtype));
-  const Val ones = full(b, {x.size(0), 1}, integer(1), dtype), factors = b.cast(b.expand(b.unsqueeze(x, 1), {x.size(0), n - 1}), dtype);
-  const Val parts[] = {ones, factors};
-  const Val powers = b.scan(ir::ScanKind::prod, b.concat(parts, 1), 1, dtype);
-  if (c.flag("increasing")) return c.set(0, powers);
-  c.set(0, b.index_select(powers, b.iota(n, n - 1, Expr(-1), DType::i64), 1));
+  const Expr n = c.is_none("N") ? x.size(-1) : c.integer("N");
+  if (ir::is_const(n, 0)) return c.set(0, b.fill({x.size(0), 0}, Expr(0), promote(x.dtype(), DType::i64)));
+  const Val powers = vander(b, x, n);
+  const bool falling = c.node().target == "aten.vander.default" && !c.flag("increasing");
+  c.set(0, falling ? b.index_select(powers, b.iota(n, n - 1, Expr(-1), DType::i64), -1) : powers);
 }
 
 void add_grids(Registry& r) {
@@ -213,7 +221,7 @@ void add_grids(Registry& r) {
   add_rows(r, {"aten::meshgrid.indexing(Tensor[] tensors, *, str indexing)"},
            [](Context& c) { c.set_all(meshgrid(c.build(), c.tensors("tensors"), c.text("indexing") == "xy")); });
   add_rows(r, {"aten::cartesian_prod(Tensor[] tensors)"}, convert_cartesian_product);
-  add_rows(r, {"aten::vander(Tensor x, int? N=None, bool increasing=False)"}, convert_vander);
+  add_rows(r, {"aten::vander(Tensor x, int? N=None, bool increasing=False)", "aten::linalg_vander(Tensor x, *, SymInt? N=None)"}, convert_vander);
 }
 
 }  // namespace

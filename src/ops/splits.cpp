@@ -76,10 +76,25 @@ void set_between(Context& c, Val self, int dim, const Shape& bounds) {
     const Expr end = i < bounds.size() ? clamp_bound(bounds[i], self.size(dim), symbols) : self.size(dim);
     Expr length = end - start;
     if (!sym::provably_ge(length, 0, symbols)) length = sym::max(length, 0);
+    define_size(c, static_cast<int>(i), dim, length);
     out.push_back(c.build().slice(self, dim, ir::is_const(length, 0) ? Expr(0) : start, length));
     start = end;
   }
   c.set_all(out);
+}
+
+/// Bounds that only the data tells, each read as a symbol; of a number of sections the exporter's outputs are the count.
+void convert_split_by_tensor(Context& c) {
+  Builder& b = c.build();
+  const Val self = c.tensor("self"), by = b.cast(c.tensor("tensor_indices_or_sections"), DType::i64);
+  const int dim = split_dim(c, self), count = output_count(c);
+  if (by.rank() == 0) return set_sections(c, self, dim, count);
+  Shape bounds;
+  for (int i = 0; i + 1 < count; ++i) {
+    bounds.push_back(Expr::symbol(c.node().source.name + "_bound_" + std::to_string(i)));
+    b.item(b.select(by, 0, i), bounds.back());
+  }
+  set_between(c, self, dim, bounds);
 }
 
 /// hsplit, vsplit and dsplit: tensor_split along a fixed dimension (0 of a vector for hsplit).
@@ -111,6 +126,7 @@ void add_splits(Registry& r) {
            [](Context& c) { set_sections(c, c.tensor("self"), split_dim(c, c.tensor("self")), c.fixed("sections")); });
   add_rows(r, {"aten::tensor_split.indices(Tensor self, SymInt[] indices, int dim=0)"},
            [](Context& c) { set_between(c, c.tensor("self"), split_dim(c, c.tensor("self")), c.ints("indices")); });
+  add_rows(r, {"aten::tensor_split.tensor_indices_or_sections(Tensor self, Tensor tensor_indices_or_sections, int dim=0)"}, convert_split_by_tensor);
   add_directed_split(r, "hsplit", [](Val x) { return x.rank() == 1 ? 0 : 1; });
   add_directed_split(r, "vsplit", [](Val) { return 0; });
   add_directed_split(r, "dsplit", [](Val) { return 2; });

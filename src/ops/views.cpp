@@ -168,7 +168,9 @@ Val slice(Context& c, Builder& b, Val self) {
   Expr span = end - start;
   if (!sym::provably_ge(span, 0, symbols)) span = sym::max(span, 0);
   // An empty slice may start behind the last element; from the front it stays inside.
-  return b.slice(self, dim, ir::is_const(span, 0) ? Expr(0) : start, sym::ceil_div(span, step), step);
+  const Expr length = sym::ceil_div(span, step);
+  define_size(c, 0, dim, length);
+  return b.slice(self, dim, ir::is_const(span, 0) ? Expr(0) : start, length, step);
 }
 
 /// narrow(dim, start, length), with a start that counts from the end where negative.
@@ -223,6 +225,9 @@ void add_parts(Registry& r) {
            [](Context& c, Builder& b, Val self) { return b.copy(narrow(c, b, self)); });
   add_view(r, {"aten::diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1)"}, [](Context& c, Builder& b, Val self) {
     return b.diagonal(self, c.fixed("offset"), static_cast<int>(c.fixed("dim1")), static_cast<int>(c.fixed("dim2")));
+  });
+  add_rows(r, {"aten::linalg_diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1)"}, [](Context& c) {
+    c.set(0, c.build().diagonal(c.tensor("A"), c.fixed("offset"), static_cast<int>(c.fixed("dim1")), static_cast<int>(c.fixed("dim2"))));
   });
   add_view(r, {"aten::unfold(Tensor self, int dimension, int size, int step)"}, unfold);
   add_view(r, {"aten::as_strided(Tensor self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None)"}, as_strided);
