@@ -29,6 +29,7 @@ struct SignatureEntry {
   std::string constant;                     // printed value of a constant
 };
 
+/// Reserved is address space, committed is memory; both are sums over all contexts.
 struct MemoryUse {
   std::size_t weight_bytes = 0, state_bytes = 0, arena_reserved_bytes = 0, arena_committed_bytes = 0, contexts = 0;
 };

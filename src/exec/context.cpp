@@ -151,7 +151,7 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   for (const plan::Command* c = stage.begin; c != stage.end; ++c)
     if (c->op != core::Op::item) steps.push_back(builder.build(*c));
   auto list = executable_->device()->make_command_list(std::move(steps));
-  scratch_.ensure(list->scratch_bytes());
+  if (list->scratch_bytes() > 0) scratch_.ensure(list->scratch_bytes());
   entry.list = std::move(list);
 }
 
