@@ -433,6 +433,20 @@ def scalar_overloads(self, x, n, columns):
     ]
 
 
+@program(X, Y, INTS, ROWS, VOLUME, torch.randn(2, 4, 2, 3, 1))
+def more_overloads(self, x, y, n, rows, volume, kernel):
+    """What the smallest samples leave out."""
+    moved = [
+        x.t().contiguous(),
+        x.scatter(1, rows[:, None], y),
+        x.slice_scatter(y[:, :2], 1, 1, 5, 2),
+        *x.sort(dim=1, descending=True, stable=True),
+        *x.tensor_split(2, 1),
+    ]
+    filtered = [F.conv3d(volume, kernel, None, 2, 1), F.max_pool3d(volume, 2, 2, 1), torch.linalg.multi_dot([x, y.t(), x]), torch.gcd(n, n.flip(0))]
+    return moved + filtered
+
+
 @program(X)
 def creation(self, x):
     ramp = [torch.arange(7), torch.arange(2, 9), torch.arange(1.0, 3.0, 0.25), torch.linspace(-1, 1, 9), torch.logspace(0, 2, 5), torch.eye(4), torch.eye(3, 5)]
