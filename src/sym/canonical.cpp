@@ -164,6 +164,7 @@ Expr make_mod(const Expr& a, const Expr& b) {
   if (divisor.size() > 1) return node(Op::mod, a, b);
   if (!is_constant(divisor)) return node(Op::mod, rebuild(r), b);
   const std::int64_t d = divisor[0].coefficient;
+  if (is_constant(r)) return constant_term(r);
   for (Term& term : r) term.coefficient -= floor_quotient(term.coefficient, d) * d;
   const std::int64_t g = std::gcd(gcd_of_variables(r, d), constant_term(r));
   if (g != 1) return mod(rebuild(cancel(r, g, {})), d / g) * g;
@@ -211,8 +212,10 @@ void drop_dominated(Op op, std::vector<Expr>& operands) {
     for (std::size_t j = operands.size(); j-- > i + 1;) {
       const auto difference = constant_difference(operands[j], operands[i]);
       if (!difference) continue;
-      if ((*difference < 0) == (op == Op::min)) std::swap(operands[i], operands[j]);
+      const bool takes_its_place = (*difference < 0) == (op == Op::min);
+      if (takes_its_place) std::swap(operands[i], operands[j]);
       operands.erase(operands.begin() + static_cast<std::ptrdiff_t>(j));
+      if (takes_its_place) j = operands.size();  // and is compared with those before it, too
     }
   }
   std::sort(operands.begin(), operands.end(), [](const Expr& a, const Expr& b) { return a.compare(b) < 0; });
@@ -221,6 +224,9 @@ void drop_dominated(Op op, std::vector<Expr>& operands) {
 Expr make_extremum(Op op, std::span<const Expr> operands) {
   if (any_real(operands)) return operands.size() == 1 ? operands[0] : raw_node(op, {operands.begin(), operands.end()});
   std::vector<Expr> flat = flatten(op, operands);
+  // Sorted, so integers stand first, the smallest at the head. Their differences may not fit 64 bits.
+  const auto variables = std::find_if(flat.begin(), flat.end(), [](const Expr& e) { return !e.is_int(); });
+  if (variables - flat.begin() > 1) flat.erase(op == Op::min ? flat.begin() + 1 : flat.begin(), op == Op::min ? variables : variables - 1);
   drop_dominated(op, flat);
   const Expr neutral = op == Op::min ? INT64_MAX : INT64_MIN;
   if (flat.size() > 1) std::erase(flat, neutral);

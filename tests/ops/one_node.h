@@ -22,9 +22,11 @@ class OneNode {
   }
 
   OneNode& tensor(const std::string& name, DType dtype, sym::Shape sizes) { return arg(name, add_input(dtype, std::move(sizes))); }
-  OneNode& tensors(const std::string& name, const std::vector<std::pair<DType, sym::Shape>>& list) {
+  OneNode& tensors(const std::string& name, const std::vector<std::pair<DType, sym::Shape>>& list) { return tensors_or_none(name, {list.begin(), list.end()}); }
+  /// A Tensor?[]: nullopt is None.
+  OneNode& tensors_or_none(const std::string& name, const std::vector<std::optional<std::pair<DType, sym::Shape>>>& list) {
     std::vector<std::optional<ir::TensorName>> names;
-    for (const auto& [dtype, sizes] : list) names.emplace_back(add_input(dtype, sizes));
+    for (const auto& t : list) names.push_back(t ? std::optional(add_input(t->first, t->second)) : std::nullopt);
     return arg(name, names);
   }
   OneNode& arg(const std::string& name, ir::Arg value) {

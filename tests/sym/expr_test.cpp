@@ -81,6 +81,7 @@ TEST(Expr, RemaindersLoseMultiples) {
   EXPECT_EQ(mod(-7, 3), Expr(2));
   EXPECT_EQ(mod(7, -3), Expr(-2));
   EXPECT_EQ(mod(s0, 1), Expr(0));
+  EXPECT_EQ(mod(4 * s0 + 3, 2), Expr(1));
 }
 
 TEST(Expr, MinAndMaxFlatten) {
@@ -90,6 +91,9 @@ TEST(Expr, MinAndMaxFlatten) {
   EXPECT_EQ(min(s0, INT64_MAX), s0);
   EXPECT_EQ(max(3, 5), Expr(5));
   EXPECT_EQ(min(s0, s0), s0);
+  EXPECT_EQ(make(Op::max, {-7, 0, 8, s0, s0 + 2, s0 - 3}), max(8, s0 + 2));
+  EXPECT_EQ(make(Op::max, {-7, 0, INT64_MAX, s0}), max(INT64_MAX, s0));
+  EXPECT_EQ(make(Op::min, {INT64_MIN, 9, INT64_MAX, s0}), min(INT64_MIN, s0));
 }
 
 TEST(Expr, RelationsFoldOnConstantDifference) {
