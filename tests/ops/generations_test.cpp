@@ -32,7 +32,8 @@ TEST_P(Generations, ConvertsToAValidGraph) {
 
 INSTANTIATE_TEST_SUITE_P(Files, Generations, testing::ValuesIn(programs()), [](const auto& file) {
   std::string out = std::filesystem::path(file.param).lexically_relative(REPRISE_TEST_MODELS "/generations").string();
-  std::replace_if(out.begin(), out.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
   return out;
 });
 
