@@ -1,6 +1,6 @@
 // Compiled modules: what loads has passed the plan's verifier and prints.
-#include "fuzz/fuzz.h"
 #include "plan/rpz.h"
+#include "fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace reprise;
