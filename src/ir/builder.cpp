@@ -1,6 +1,8 @@
 // Where nodes go, control flow and state.
 #include "ir/builder.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "ir/shapes.h"
 
@@ -84,6 +86,15 @@ void Builder::check(Val condition, std::string message) {
 void Builder::write(Val dst, Val src) {
   const Val value = broadcast_to(cast(src, dst.dtype()), dst.sizes());
   append(core::Op::write, {dst.id(), value.id()}, {});
+}
+
+bool Builder::knows(const sym::Expr& e) const {
+  std::vector<std::string> names;
+  sym::collect_symbols(e, names);
+  return std::all_of(names.begin(), names.end(), [this](const std::string& name) {
+    const int at = graph_->symbols.find(name);
+    return defined_.contains(name) || (at >= 0 && !graph_->symbols.at(at).unbacked);
+  });
 }
 
 sym::Expr Builder::define_symbol(const sym::Expr& wanted) {

@@ -85,6 +85,8 @@ class Builder {
   void set_source(std::string name, std::string trace, int segment);
   /// Runs `fill` with nodes going to a new region; returns it.
   Region region(const std::function<std::vector<Val>(std::span<const Val> params)>& fill, std::vector<Val> params = {});
+  /// Every symbol of `e` has a value by now: it is the size of an input, or a node yields it. Others name what only the exporter had (storage offsets).
+  [[nodiscard]] bool knows(const sym::Expr& e) const;
   /// Appends a node as it is; outputs are made by the caller with `new_root`.
   Node& append(core::Op op, std::vector<ValueId> inputs, std::vector<ValueId> outputs, core::Attrs attrs = {});
   Val new_root(DType dtype, sym::Shape sizes, std::string_view hint = {});

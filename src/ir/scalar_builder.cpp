@@ -41,6 +41,9 @@ Sv push_op(core::ScalarProgram& p, ScalarOp op, DType type, std::initializer_lis
   return push(p, instr);
 }
 
+/// PyTorch adds and multiplies booleans as "or" and "and".
+ScalarOp boolean_form(ScalarOp op) { return op == ScalarOp::add ? ScalarOp::bit_or : op == ScalarOp::mul ? ScalarOp::bit_and : op; }
+
 void check_same(ScalarOp op, Sv a, Sv b) {
   REPRISE_CHECK(a.type == b.type, InvalidArgument, "[ir/scalar] operands of {} differ in dtype (got {} and {})", core::name(op), name(a.type), name(b.type));
 }
@@ -84,6 +87,7 @@ Sv ScalarBuilder::op(ScalarOp op, Sv a) { return push_op(*program_, op, gives_bo
 
 Sv ScalarBuilder::op(ScalarOp op, Sv a, Sv b) {
   check_same(op, a, b);
+  if (a.type == DType::boolean) op = boolean_form(op);
   return push_op(*program_, op, gives_boolean(op) ? DType::boolean : a.type, {a, b});
 }
 

@@ -28,6 +28,6 @@ void parallel_jobs(int threads, std::int64_t jobs, const F& f) {
 }
 
 /// Items per range so that a range costs enough to be worth a thread, for items of `cost` (about one per element and operation).
-constexpr std::int64_t grain_for(std::int64_t cost) { return std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(cost, 1)); }
+constexpr std::int64_t grain_for(std::int64_t cost) { return std::max<std::int64_t>(1, (1 << 17) / std::max<std::int64_t>(cost, 1)); }
 
 }  // namespace reprise::kernels

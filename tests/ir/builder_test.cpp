@@ -37,6 +37,13 @@ TEST_F(Build, PointwiseBroadcasts) {
   EXPECT_THROW(b_.binary(ScalarOp::add, a, c), InvalidArgument);
 }
 
+TEST_F(Build, BooleansAddAndMultiplyAsLogic) {
+  const Val p = input({2}, DType::boolean);
+  b_.binary(ScalarOp::mul, b_.binary(ScalarOp::add, p, p), p);
+  EXPECT_EQ(graph_.body.nodes[0].attrs.program("program")->str(), "out0 = bit_or(in0, in0)");
+  EXPECT_EQ(graph_.body.nodes[1].attrs.program("program")->str(), "out0 = bit_and(in0, in1)");
+}
+
 TEST_F(Build, ConstantsAreRoundedToTheirType) {
   core::ScalarProgram p;
   ScalarBuilder s(p);
@@ -151,6 +158,9 @@ TEST_F(Build, DataDependentNodesDefineTheirSymbol) {
   EXPECT_EQ(again.value().kind, ValueKind::view);
   b_.item(b_.scalar(3, DType::i64), Expr::symbol("u0"));
   EXPECT_EQ(last().op, Op::fill) << "u0 has a value already";
+  EXPECT_TRUE(b_.knows(Expr::symbol("u0") + Expr::symbol("d0")));
+  graph_.symbols.add({"u9", {}, true, {}});
+  EXPECT_FALSE(b_.knows(Expr::symbol("u0") + Expr::symbol("u9")));
 }
 
 TEST_F(Build, UniqueAlongAnAxis) {

@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 
 #include "base/check.h"
 
@@ -14,9 +13,11 @@ namespace reprise::device::cpu {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+// Half of a 64-bit processor's virtual addresses are the most that a process can have.
+constexpr std::size_t kAddressSpace = std::size_t{1} << 56;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) {
-  REPRISE_CHECK(bytes <= std::numeric_limits<std::size_t>::max() / 2, OutOfMemory, "[device/memory] no machine has that much memory (got {} bytes)", bytes);
+  REPRISE_CHECK(bytes <= kAddressSpace, OutOfMemory, "[device/memory] no machine has that much memory (got {} bytes)", bytes);
   return (bytes + unit - 1) / unit * unit;
 }
 

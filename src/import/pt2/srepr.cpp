@@ -1,7 +1,7 @@
 #include "import/pt2/srepr.h"
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <limits>
 #include <span>
 #include <string>
@@ -29,8 +29,21 @@ using Args = std::span<const Fraction>;
 
 /// Products of sums are multiplied out; this bounds how far a text may drive that.
 constexpr int kMaxExponent = 16;
+constexpr std::size_t kMaxText = 1u << 16;
+
+Expr nary(Op op, Args args) {
+  std::vector<Expr> values;
+  values.reserve(args.size());
+  for (const Fraction& f : args) values.push_back(f.value());
+  return Expr::make(op, values);
+}
+
+bool all_whole(Args args) {
+  return std::all_of(args.begin(), args.end(), [](const Fraction& f) { return f.whole(); });
+}
 
 Fraction add(Args args) {
+  if (all_whole(args)) return {nary(Op::add, args)};
   Fraction sum = args.front();
   for (const Fraction& term : args.subspan(1)) {
     if (sum.den == term.den) {
@@ -43,6 +56,7 @@ Fraction add(Args args) {
 }
 
 Fraction mul(Args args) {
+  if (all_whole(args)) return {nary(Op::mul, args)};
   Fraction product = args.front();
   for (const Fraction& factor : args.subspan(1)) product = {product.num * factor.num, product.den * factor.den};
   return product;
@@ -87,13 +101,6 @@ Expr rounded(Op op, const Fraction& f) {
 Expr to_float(const Fraction& f) {
   const Expr value = f.value();
   return value.is_real() ? value : unary(Op::to_float, value);
-}
-
-Expr nary(Op op, Args args) {
-  std::vector<Expr> values;
-  values.reserve(args.size());
-  for (const Fraction& f : args) values.push_back(f.value());
-  return Expr::make(op, values);
 }
 
 /// Piecewise(ExprCondPair(value, condition), …): the pairs arrive flattened; the last condition is taken as true.
@@ -336,6 +343,7 @@ class Parser {
 
 Expr parse_srepr(std::string_view text, SymKind kind, int max_depth) {
   try {
+    REPRISE_CHECK(text.size() <= kMaxText, FormatError, "it is longer than {} characters", kMaxText);
     const Fraction result = Parser(text, max_depth).parse();
     return kind == SymKind::integer && !result.num.is_real() && !result.den.is_real() ? floor_of(result) : result.value();
   } catch (const Error& e) {

@@ -12,7 +12,7 @@ namespace reprise::import {
 enum class SymKind : std::uint8_t { integer, real, boolean };
 
 /// Throws FormatError that quotes the text's beginning: on a syntax error, an unknown function or constant, an integer beyond 64 bits, more than
-/// `max_depth` nested calls, or an expression that grows too large when put in canonical form.
+/// `max_depth` nested calls, or more than 64 KiB.
 sym::Expr parse_srepr(std::string_view text, SymKind kind, int max_depth);
 
 }  // namespace reprise::import

@@ -149,7 +149,7 @@ struct Attention {
 
   void run(void* const* bindings, std::byte* scratch) const {
     const std::int64_t blocks = (queries + block - 1) / block;
-    const bool small = batch * queries * keys * (width + value_width) < 1 << 18;
+    const bool small = batch * queries * keys * (width + value_width) < 1 << 20;
     parallel_jobs(small ? 1 : threads, batch * blocks, [&](std::int64_t job, int worker) {
       auto* probabilities = reinterpret_cast<T*>(scratch + static_cast<std::size_t>(worker) * worker_bytes());
       T *buffer = probabilities + block * keys, *sums = buffer + keys, *products = sums + block;

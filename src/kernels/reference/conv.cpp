@@ -129,7 +129,7 @@ struct BlockedConv {
   }
 
   void run(void* const* bindings, std::byte* scratch) const {
-    parallel_jobs(g.flops() < 1 << 18 ? 1 : g.threads, g.batch * g.groups * blocking.jobs(), [&](std::int64_t job, int worker) {
+    parallel_jobs(g.flops() < 1 << 20 ? 1 : g.threads, g.batch * g.groups * blocking.jobs(), [&](std::int64_t job, int worker) {
       const std::int64_t product = job / blocking.jobs(), group = product % g.groups, image = product / g.groups;
       const std::byte *x = g.x_at(bindings, image, group), *w = g.w_at(bindings, group, 0);
       run_gemm_job<T>(

@@ -45,13 +45,6 @@ void flatten_pointwise(ConvGeometry& g) {
 
 }  // namespace
 
-std::int64_t ConvGeometry::input_position(int d, std::int64_t o, std::int64_t k) const {
-  const std::int64_t offset = k * dilation[d];
-  const std::int64_t position = transposed ? (o + padding[d] - offset) / stride[d] : o * stride[d] - padding[d] + offset;
-  const bool between = transposed && (o + padding[d] - offset < 0 || (o + padding[d] - offset) % stride[d] != 0);
-  return between || position < 0 || position >= in[d] ? -1 : position;
-}
-
 TapRun ConvGeometry::row_run(std::int64_t k, std::int64_t o, std::int64_t n) const {
   TapRun run;
   std::int64_t first = 0;  // input position of `lane`

@@ -48,7 +48,14 @@ struct ConvGeometry {
   /// The same in the last dimension alone: tap k, output positions o, o + 1, … o + n - 1.
   [[nodiscard]] TapRun row_run(std::int64_t k, std::int64_t o, std::int64_t n) const;
   /// The input position in dimension d that tap k reads for output position o; -1: padding.
-  [[nodiscard]] std::int64_t input_position(int d, std::int64_t o, std::int64_t k) const;
+  [[nodiscard]] std::int64_t input_position(int d, std::int64_t o, std::int64_t k) const {
+    std::int64_t position = o * stride[d] - padding[d] + k * dilation[d];
+    if (transposed) {
+      const std::int64_t scaled = o + padding[d] - k * dilation[d];
+      position = scaled % stride[d] == 0 ? scaled / stride[d] : -1;
+    }
+    return position < 0 || position >= in[d] ? -1 : position;
+  }
 };
 
 /// Checks operands and attributes of a conv.

@@ -1,5 +1,7 @@
 #include "kernels/reference/gemm.h"
 
+#include <cstring>
+
 #include "kernels/isa.h"
 #include "kernels/reference/convert.h"
 
@@ -8,6 +10,18 @@ namespace {
 
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// dst[k][lane] = src[lane][k] for four lanes and four k; `stride` from lane to lane, `width` from k to k.
+inline void transpose_4x4(const float* src, std::int64_t stride, float* dst, std::int64_t width) {
+  using V [[gnu::vector_size(16)]] = float;
+  V r[4];
+  for (int lane = 0; lane < 4; ++lane) std::memcpy(&r[lane], src + lane * stride, sizeof(V));
+  const V low01 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), high01 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+  const V low23 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5), high23 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  const V columns[4] = {__builtin_shufflevector(low01, low23, 0, 1, 4, 5), __builtin_shufflevector(low01, low23, 2, 3, 6, 7),
+                        __builtin_shufflevector(high01, high23, 0, 1, 4, 5), __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
+  for (int k = 0; k < 4; ++k) std::memcpy(dst + k * width, &columns[k], sizeof(V));
+}
 
 template <class T, class E, std::int64_t Width>
 struct Pack {
@@ -43,7 +57,13 @@ struct Pack {
     constexpr std::int64_t kBlock = 16;
     for (std::int64_t k0 = 0; k0 < depth; k0 += kBlock) {
       const std::int64_t n = std::min(kBlock, depth - k0);
-      for (std::int64_t lane = 0; lane < width; ++lane) {
+      std::int64_t lane = 0;
+      if constexpr (std::is_same_v<E, float>) {
+        for (; n == kBlock && depth_stride == 1 && lane + 4 <= width; lane += 4) {
+          for (std::int64_t k = k0; k < k0 + n; k += 4) transpose_4x4(src + lane * lane_stride + k, lane_stride, dst + k * Width + lane, Width);
+        }
+      }
+      for (; lane < width; ++lane) {
         const E* from = src + lane * lane_stride + k0 * depth_stride;
         T* to = dst + k0 * Width + lane;
         if (depth_stride == 1) {

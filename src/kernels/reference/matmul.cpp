@@ -93,7 +93,7 @@ StepPtr make_blocked(const Problem& p) {
   const std::size_t worker_bytes = aligned(static_cast<std::size_t>(scratch_items<T>(blocking)) * sizeof(T));
   const auto run = [p, blocking, worker_bytes, kernel = gemm_kernels<T>().tile, pack_a = pack_rows<T>(dtype), pack_b = pack_columns<T>(dtype),
                     store = RowStore<T>(dtype)](void* const* bindings, std::byte* scratch) {
-    const bool small = p.batch * p.rows * p.columns * p.depth < 1 << 18;
+    const bool small = p.batch * p.rows * p.columns * p.depth < 1 << 20;
     parallel_jobs(small ? 1 : p.threads, p.batch * blocking.jobs(), [&](std::int64_t job, int worker) {
       const std::int64_t batch = job / blocking.jobs();
       const std::byte *a = p.a.at(bindings, batch), *b = p.b.at(bindings, batch), *bias = p.has_bias ? p.bias.at(bindings, batch) : nullptr;
@@ -172,7 +172,7 @@ struct VectorProduct {
 
   void run(void* const* bindings, std::byte* scratch) const {
     const std::int64_t chunks = (p.columns + kChunk - 1) / kChunk;
-    const bool small = p.batch * p.columns * p.depth < 1 << 17;
+    const bool small = p.batch * p.columns * p.depth < 1 << 20;
     parallel_jobs(small ? 1 : p.threads, p.batch * chunks, [&](std::int64_t job, int worker) {
       run_job(bindings, job / chunks, job % chunks * kChunk, reinterpret_cast<T*>(scratch + static_cast<std::size_t>(worker) * worker_bytes));
     });
