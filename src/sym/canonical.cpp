@@ -69,13 +69,22 @@ Expr make_power(const Expr& base, const Expr& exponent) {
 
 std::int64_t floor_quotient(std::int64_t a, std::int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
 
+/// Throws where plain negation would keep the sign outside and the rules would go round in circles.
+Expr negated(Polynomial p) {
+  for (Term& term : p) term.coefficient = checked_negate(term.coefficient);
+  return rebuild(p);
+}
+
+/// For b > 0.
+std::int64_t floor_remainder(std::int64_t a, std::int64_t b) { return a % b + (a % b < 0 ? b : 0); }
+
 /// Takes the multiples of b out of a; for a constant b > 0 also out of the constant term, which then lies in [0, b).
 Division reduce(const Polynomial& a, const Polynomial& b) {
   Division out = divide(a, b);
   const std::int64_t c = constant_term(out.remainder);
   if (!is_constant(b) || c == 0) return out;
   const std::int64_t whole = floor_quotient(c, b[0].coefficient);
-  const std::int64_t rest = c - whole * b[0].coefficient;
+  const std::int64_t rest = floor_remainder(c, b[0].coefficient);
   out.remainder.pop_back();
   if (rest != 0) out.remainder.push_back({rest, {}});
   if (whole != 0) out.quotient = to_polynomial(from_polynomial(out.quotient) + whole);
@@ -134,7 +143,7 @@ Expr proper_quotient(const Polynomial& r, const Polynomial& b) {
   if (g != 1 || !atoms.empty()) return floor_div(rebuild(cancel(r, g, atoms)), rebuild(cancel(b, g, atoms)));
   if (!is_constant(b)) return node(Op::floor_div, rebuild(r), rebuild(b));
   const std::int64_t d = b[0].coefficient;
-  if (r[0].coefficient < 0) return -floor_div(-rebuild(r) + (d - 1), d);
+  if (r[0].coefficient < 0) return -floor_div(negated(r) + (d - 1), d);
   if (auto merged = merge_nested(r, d)) return *merged;
   return node(Op::floor_div, rebuild(r), d);
 }
@@ -144,7 +153,7 @@ Expr make_floor_div(const Expr& a, const Expr& b) {
   if (b == 1) return a;
   const Polynomial divisor = to_polynomial(b);
   if (divisor.empty()) return node(Op::floor_div, a, b);
-  if (checked_negate(divisor[0].coefficient) > 0) return floor_div(-a, -b);
+  if (divisor[0].coefficient < 0) return floor_div(negated(to_polynomial(a)), negated(divisor));
   Division d = reduce(to_polynomial(a), divisor);
   // A divisor of several terms is divided out only where nothing stays behind: 1 + 1//(s0 - 1) says less than s0//(s0 - 1).
   if (divisor.size() > 1 && !d.remainder.empty()) {
@@ -158,14 +167,14 @@ Expr make_mod(const Expr& a, const Expr& b) {
   if (any_real(std::array{a, b}) || b == 0) return node(Op::mod, a, b);
   const Polynomial divisor = to_polynomial(b);
   if (divisor.empty()) return node(Op::mod, a, b);
-  if (checked_negate(divisor[0].coefficient) > 0) return -mod(-a, -b);
+  if (divisor[0].coefficient < 0) return -mod(negated(to_polynomial(a)), negated(divisor));
   Polynomial r = reduce(to_polynomial(a), divisor).remainder;
   if (r.empty()) return 0;
   if (divisor.size() > 1) return node(Op::mod, a, b);
   if (!is_constant(divisor)) return node(Op::mod, rebuild(r), b);
   const std::int64_t d = divisor[0].coefficient;
   if (is_constant(r)) return constant_term(r);
-  for (Term& term : r) term.coefficient -= floor_quotient(term.coefficient, d) * d;
+  for (Term& term : r) term.coefficient = floor_remainder(term.coefficient, d);
   const std::int64_t g = std::gcd(gcd_of_variables(r, d), constant_term(r));
   if (g != 1) return mod(rebuild(cancel(r, g, {})), d / g) * g;
   const Expr reduced = rebuild(r);

@@ -81,18 +81,37 @@ Term monomial(const Expr& e) {
   return term;
 }
 
-std::size_t degree(const Expr& e) { return e.is_int() ? 0 : e.op() == Op::mul ? e.operands().size() : 1; }
+Expr from_term(const Term& term) {
+  if (term.atoms.empty()) return term.coefficient;
+  if (term.coefficient == 1 && term.atoms.size() == 1) return term.atoms.front();
+  std::vector<Expr> operands;
+  operands.reserve(term.atoms.size() + 1);
+  if (term.coefficient != 1) operands.emplace_back(term.coefficient);
+  operands.insert(operands.end(), term.atoms.begin(), term.atoms.end());
+  return raw_node(Op::mul, std::move(operands));
+}
 
-/// The factors' own factors, unless that makes a product too long.
+/// Factors beside the coefficient.
+std::size_t degree(const Expr& e) {
+  if (e.is_int()) return 0;
+  return e.op() == Op::mul ? e.operands().size() - (e.operands()[0].is_int() ? 1 : 0) : 1;
+}
+
+/// The factors' own factors; where that makes a product too long, only their coefficients.
 std::vector<Expr> flatten_products(std::span<const Expr> factors) {
   std::size_t total = 0;
   for (const Expr& f : factors) total += degree(f);
   std::vector<Expr> out;
   for (const Expr& f : factors) {
-    if (f.op() == Op::mul && !f.is_real() && total <= kMaxDegree) {
-      out.insert(out.end(), f.operands().begin(), f.operands().end());
-    } else {
+    if (f.op() != Op::mul || f.is_real()) {
       out.push_back(f);
+    } else if (total <= kMaxDegree) {
+      out.insert(out.end(), f.operands().begin(), f.operands().end());
+    } else if (!f.operands()[0].is_int()) {
+      out.push_back(f);
+    } else {
+      out.push_back(f.operands()[0]);
+      out.push_back(from_term({1, {f.operands().begin() + 1, f.operands().end()}}));
     }
   }
   return out;
@@ -114,16 +133,6 @@ std::optional<Term> exact_quotient(const Term& term, const Term& by) {
   Term out{term.coefficient / by.coefficient, {}};
   std::set_difference(term.atoms.begin(), term.atoms.end(), by.atoms.begin(), by.atoms.end(), std::back_inserter(out.atoms), less_atom);
   return out;
-}
-
-Expr from_term(const Term& term) {
-  if (term.atoms.empty()) return term.coefficient;
-  if (term.coefficient == 1 && term.atoms.size() == 1) return term.atoms.front();
-  std::vector<Expr> operands;
-  operands.reserve(term.atoms.size() + 1);
-  if (term.coefficient != 1) operands.emplace_back(term.coefficient);
-  operands.insert(operands.end(), term.atoms.begin(), term.atoms.end());
-  return raw_node(Op::mul, std::move(operands));
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ TEST_F(Build, PointwiseBroadcasts) {
 TEST_F(Build, BooleansAddAndMultiplyAsLogic) {
   const Val p = input({2}, DType::boolean);
   b_.binary(ScalarOp::mul, b_.binary(ScalarOp::add, p, p), p);
-  EXPECT_EQ(graph_.body.nodes[0].attrs.program("program")->str(), "out0 = bit_or(in0, in0)");
+  EXPECT_EQ(graph_.body.nodes[0].attrs.program("program")->str(), "out0 = bit_or(in0, in1)");
   EXPECT_EQ(graph_.body.nodes[1].attrs.program("program")->str(), "out0 = bit_and(in0, in1)");
 }
 

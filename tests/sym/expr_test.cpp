@@ -50,6 +50,14 @@ TEST(Expr, RepeatedSquaringStaysSmall) {
   EXPECT_EQ(e - e, Expr(0));
 }
 
+TEST(Expr, SignsLeaveLongProducts) {
+  const Expr power = pow(s0, 64);
+  EXPECT_EQ(-(-power), power);
+  EXPECT_EQ(-(-(power * power)), power * power);
+  EXPECT_EQ(3 * power * power - power * (3 * power), Expr(0));
+  EXPECT_EQ(floor_div(power, -7), -floor_div(power + 6, 7));
+}
+
 TEST(Expr, QuotientsLoseWhatDivides) {
   EXPECT_EQ(floor_div(6 * s0, 3), 2 * s0);
   EXPECT_EQ(floor_div(4 * s0 * s1, s0), 4 * s1);
