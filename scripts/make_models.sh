@@ -11,7 +11,8 @@ if [ ! -e "$folder/complete" ]; then
   {
     "$python" -W ignore tests/models/zoo.py --folder "$folder"
     "$python" -W ignore tests/models/make_op_programs.py --folder "$folder/ops"
-    "$python" -W ignore tests/models/make_op_samples.py --folder "$folder/ops"
+    export OMP_NUM_THREADS=1
+    seq "$(nproc)" | xargs -P "$(nproc)" -I PART "$python" -W ignore tests/models/make_op_samples.py --folder "$folder/ops" --part "PART/$(nproc)"
   } >&2
   touch "$folder/complete"
 fi

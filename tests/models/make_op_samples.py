@@ -1,7 +1,7 @@
 """Exports PyTorch's own samples (OpInfo) of every operator in op_targets.txt: make_op_samples.py [--folder FOLDER] [NAME...].
 
 One case per operator and dtype, {operator}.{dtype}, that makes up to SAMPLES calls. Samples that PyTorch cannot export, whose values are random, or whose
-values change with the export form are left out; skips.json says which and why. Cases that exist are kept. NAME is an operator's name in OpInfo, such as
+values change with the export form are left out; skips.{part}.json says which and why. Cases that exist are kept. NAME is an operator's name in OpInfo, such as
 nn.functional.pad.
 """
 
@@ -161,14 +161,16 @@ def give_up(*_):
 def main() -> None:
     parser = argparse.ArgumentParser(description="Exports PyTorch's samples of operators.")
     parser.add_argument("--folder", default=os.path.join(HERE, "made/ops"))
+    parser.add_argument("--part", default="1/1", metavar="I/N", help="every Nth operator, from the Ith: for N processes at once")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
+    part, parts = (int(text) for text in arguments.part.split("/"))
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, give_up)
     os.makedirs(arguments.folder, exist_ok=True)
-    skip_file = f"{arguments.folder}/skips.json"
+    skip_file = f"{arguments.folder}/skips.{part}.json"
     skips = json.load(open(skip_file)) if os.path.exists(skip_file) else {}
-    infos = operators(arguments.names)
+    infos = operators(arguments.names)[part - 1 :: parts]
     for dtype_name, info in [(name, info) for name, dtype in DTYPES.items() for info in infos if dtype in info.supported_dtypes("cpu")]:
         case = "_".join(filter(None, [info.name.replace(".", "_"), info.variant_test_name])) + f".{dtype_name}"
         stem = f"{arguments.folder}/{case}"
