@@ -5,7 +5,7 @@
 # scripts/fuzz.sh coverage: which lines of the parsers the seeds and the kept inputs reach.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-parsers='src/(base/(zip|json|text)|sym/text|import/pt2/[a-z_]+|tensor/npz|plan/(rpz|read[a-z_]*|verify))\.cpp'
+parsers='src/(base/(zip|json|text)|sym/text|import/pt2/[a-z_]+|tensor/npz|plan/(rpz|json_read|verify))\.cpp'
 
 targets_in() { find "$1/tests/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x -printf '%f\n' | sed 's/^fuzz_//' | sort; }
 
