@@ -12,6 +12,8 @@ template <class... F>
 struct Overload : F... {
   using F::operator()...;
 };
+template <class... F>
+Overload(F...) -> Overload<F...>;  // clang before 17 deduces none for aggregates
 
 template <class T, class F>
 std::string list(const std::vector<T>& items, F f) {
