@@ -38,7 +38,8 @@ def arrays(name: str, tree) -> dict[str, np.ndarray]:
 
 def save_arrays(path: str, *groups: dict[str, np.ndarray]) -> None:
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    np.savez(path, **{name: array for group in groups for name, array in group.items()})
+    np.savez(f"{path}.part.npz", **{name: array for group in groups for name, array in group.items()})
+    os.replace(f"{path}.part.npz", path)  # a process that is stopped leaves no half of a file
 
 
 def save_example(module: torch.nn.Module, args: tuple, kwargs: dict, stem: str) -> None:
