@@ -3,7 +3,6 @@
 
 namespace reprise::ir {
 
-using core::Op;
 using sym::Expr;
 using sym::Shape;
 

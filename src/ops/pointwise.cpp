@@ -56,7 +56,7 @@ void add_real_functions(Registry& r) {
       {ScalarOp::reciprocal, {"reciprocal"}},
       {ScalarOp::sigmoid, {"sigmoid", "special_expit"}},
   };
-  for (const auto& [op, names] : functions) add_unary_rows(r, names, Typing::real, [op](Context&, Terms x) { return x[0].apply(op); });
+  for (const auto& [op, names] : functions) add_unary_rows(r, names, Typing::real, [op = op](Context&, Terms x) { return x[0].apply(op); });
 }
 
 /// Functions that keep integers.

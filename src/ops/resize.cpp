@@ -1,5 +1,6 @@
 // Interpolation to other spatial sizes.
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 #include "ops/compose.h"
@@ -42,7 +43,7 @@ Convert resize_vec(Resize how) {
 
 /// The plain overloads: an output size, and scales under one name per dimension.
 Convert resize_to(Resize how, std::vector<const char*> scale_names) {
-  return [how, scale_names](Context& c) {
+  return [how, scale_names = std::move(scale_names)](Context& c) {
     std::vector<double> scales;
     for (const char* name : scale_names) scales.push_back(c.is_none(name) ? 0 : c.real(name));
     set_resized(c, how, c.tensor("self"), expand_ints(c.ints("output_size"), scale_names.size(), "resize"), scales);

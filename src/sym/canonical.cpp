@@ -261,8 +261,8 @@ Expr make_connective(Op op, std::span<const Expr> operands) {
   std::vector<Expr> truths;
   for (const Expr& e : operands) truths.push_back(truth_of(e));
   std::vector<Expr> flat = flatten(op, truths);
-  const Expr neutral = op == Op::logical_and ? 1 : 0;
-  const Expr absorbing = 1 - neutral;
+  Expr neutral = op == Op::logical_and ? 1 : 0;
+  Expr absorbing = 1 - neutral;
   if (std::find(flat.begin(), flat.end(), absorbing) != flat.end()) return absorbing;
   std::erase(flat, neutral);
   if (flat.empty()) return neutral;
