@@ -116,6 +116,16 @@ TEST_F(Cli, InspectShowsEveryView) {
   EXPECT_NE(reprise("inspect --json " + model("dynamic.pt2")).text.find("\"peak_live\""), std::string::npos);
 }
 
+TEST_F(Cli, BenchTimesPlainCallsAndCallsIntoOwnedOutputs) {
+  const auto both = reprise("bench " + model("dynamic.pt2") + " --iterations 7 --json");
+  EXPECT_EQ(both.code, 0) << both.text;
+  for (const char* part : {"\"first_call_ms\"", "\"call\": {", "\"run\": {", "\"calls\": 7", "\"p99\""})
+    EXPECT_NE(both.text.find(part), std::string::npos) << both.text;
+  const auto data_dependent = reprise("bench " + model("data_dependent.pt2") + " --iterations 2 --json");
+  EXPECT_EQ(data_dependent.code, 0) << data_dependent.text;
+  EXPECT_EQ(data_dependent.text.find("\"run\""), std::string::npos) << data_dependent.text;
+}
+
 // ---- bad input --------------------------------------------------------------------------------------------------------------------------
 
 TEST_F(Cli, BadModels) {

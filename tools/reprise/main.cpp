@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
   add("run", "Run a program or module and compare its results", cli::add_run);
   add("compile", "Compile a program into a module", cli::add_compile);
   add("inspect", "Show signature, graphs, plan and memory", cli::add_inspect);
+  add("bench", "Time calls of a program or module", cli::add_bench);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

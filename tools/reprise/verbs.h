@@ -15,5 +15,6 @@ using Verb = std::function<int()>;
 Verb add_run(CLI::App& app);
 Verb add_compile(CLI::App& app);
 Verb add_inspect(CLI::App& app);
+Verb add_bench(CLI::App& app);
 
 }  // namespace reprise::cli

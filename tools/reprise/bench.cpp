@@ -1,0 +1,148 @@
+// reprise bench: how long calls take.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arguments.h"
+#include "base/json.h"
+#include "model.h"
+#include "reprise/error.h"
+#include "runtime/device_tensor.h"
+#include "runtime/module_impl.h"
+#include "verbs.h"
+
+namespace reprise::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct BenchFlags {
+  std::string model;
+  int iterations = 0, warmup = 3;
+  double seconds = 2;
+  std::uint64_t seed = 0;
+  bool json = false;
+  CompileFlags compile;
+};
+
+double since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+/// Milliseconds of each of many calls.
+struct Times {
+  std::string name;
+  std::vector<double> sorted;
+
+  [[nodiscard]] double mean() const { return std::accumulate(sorted.begin(), sorted.end(), 0.0) / static_cast<double>(sorted.size()); }
+  /// The smallest time that `percent` of the calls do not exceed.
+  [[nodiscard]] double percentile(double percent) const {
+    const auto rank = static_cast<std::size_t>(percent / 100 * static_cast<double>(sorted.size()));
+    return sorted[std::min(rank, sorted.size() - 1)];
+  }
+};
+
+template <class F>
+Times measure(std::string name, const BenchFlags& flags, F call) {
+  for (int i = 0; i < flags.warmup; ++i) call();
+  Times times{std::move(name), {}};
+  const auto start = Clock::now();
+  const auto more = [&] {
+    const auto done = static_cast<int>(times.sorted.size());
+    return flags.iterations > 0 ? done < flags.iterations : done < 10 || since(start) < flags.seconds * 1e3;
+  };
+  while (more()) {
+    const auto before = Clock::now();
+    call();
+    times.sorted.push_back(since(before));
+  }
+  std::sort(times.sorted.begin(), times.sorted.end());
+  return times;
+}
+
+/// The arguments as `Module::run` takes them: no constants, integers as 0-d tensors.
+std::vector<Tensor> tensors_of(const std::vector<Argument>& arguments, const Module& module) {
+  std::vector<Tensor> tensors;
+  const auto entries = module.inputs();
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (entries[i].kind == SignatureEntry::Kind::constant) continue;
+    if (const auto* tensor = std::get_if<Tensor>(&arguments[i])) {
+      tensors.push_back(*tensor);
+    } else {
+      tensors.push_back(Tensor::empty({}, DType::i64));
+      *tensors.back().data_as<std::int64_t>() = std::get<std::int64_t>(arguments[i]);
+    }
+  }
+  return tensors;
+}
+
+/// Tensors for `Module::run`; nullopt where a size depends on data.
+std::optional<std::vector<Tensor>> make_outputs(const Module& module, const std::vector<Tensor>& inputs) {
+  std::vector<Tensor> outputs;
+  try {
+    for (const auto& entry : module.outputs())
+      if (entry.kind == SignatureEntry::Kind::tensor)
+        outputs.push_back(runtime::empty_tensor(module.impl()->device, module.output_sizes(inputs, outputs.size()), entry.dtype));
+  } catch (const InvalidArgument&) {
+    return std::nullopt;
+  }
+  return outputs;
+}
+
+std::string to_json(double load_ms, double first_ms, const std::vector<Times>& rows) {
+  base::JsonWriter json(true);
+  json.begin_object().field("load_ms", load_ms).field("first_call_ms", first_ms).key("latency_ms").begin_object();
+  for (const Times& t : rows) {
+    json.key(t.name).begin_object().field("calls", t.sorted.size()).field("mean", t.mean()).field("min", t.sorted.front());
+    for (const double p : {50.0, 90.0, 99.0}) json.field(fmt::format("p{:.0f}", p), t.percentile(p));
+    json.field("max", t.sorted.back()).field("calls_per_second", 1e3 / t.mean()).end_object();
+  }
+  return json.end_object().end_object().str();
+}
+
+void print(double load_ms, double first_ms, const std::vector<Times>& rows) {
+  fmt::print("load {:.3f} ms, first call {:.3f} ms\n", load_ms, first_ms);
+  fmt::print("{:<24} {:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "milliseconds", "calls", "median", "mean", "min", "p90", "p99", "max",
+             "calls/s");
+  for (const Times& t : rows)
+    fmt::print("{:<24} {:>8} {:>10.4f} {:>10.4f} {:>10.4f} {:>10.4f} {:>10.4f} {:>10.4f} {:>10.1f}\n", t.name, t.sorted.size(), t.percentile(50), t.mean(),
+               t.sorted.front(), t.percentile(90), t.percentile(99), t.sorted.back(), 1e3 / t.mean());
+}
+
+int bench(const BenchFlags& flags) {
+  auto start = Clock::now();
+  const auto module = open_module(flags.model, flags.compile, !flags.json);
+  const double load_ms = since(start);
+  const auto arguments = random_arguments(*module.impl()->plan, flags.seed);
+  start = Clock::now();
+  (void)module(arguments);
+  const double first_ms = since(start);
+
+  std::vector<Times> rows{measure("call", flags, [&] { (void)module(arguments); })};
+  const auto inputs = tensors_of(arguments, module);
+  if (const auto outputs = make_outputs(module, inputs)) rows.push_back(measure("run", flags, [&] { module.run(inputs, *outputs); }));
+  if (flags.json)
+    fmt::print("{}\n", to_json(load_ms, first_ms, rows));
+  else
+    print(load_ms, first_ms, rows);
+  return kOk;
+}
+
+}  // namespace
+
+Verb add_bench(CLI::App& app) {
+  auto flags = std::make_shared<BenchFlags>();
+  app.add_option("model", flags->model, ".pt2 program or .rpz module")->required();
+  app.add_option("--iterations", flags->iterations, "Calls that are timed; 0: as many as fit in --seconds, at least 10")->check(CLI::Range(0, 100000000));
+  app.add_option("--seconds", flags->seconds, "For each kind of call")->check(CLI::Range(0.0, 1e6));
+  app.add_option("--warmup", flags->warmup, "Calls before them")->check(CLI::Range(0, 1000000));
+  app.add_option("--random", flags->seed, "Seed of the inputs");
+  app.add_flag("--json", flags->json, "Machine-readable output");
+  flags->compile.add_to(app);
+  return [flags] { return bench(*flags); };
+}
+
+}  // namespace reprise::cli
