@@ -25,6 +25,10 @@ struct CompileOptions {
   DType dtype = DType::f32;
   /// ATen ops that run unfused in fallback segments: "aten.mul.Tensor", with or without "torch.ops."; "aten.mul" names all overloads.
   std::vector<std::string> fallback_ops = {};
+  /// Engines of fewer ops are folded into the fallback segments beside them.
+  int min_block_size = 1;
+  /// Throws UnsupportedOp, naming the ops, where any would run in a fallback segment. min_block_size does not count then.
+  bool require_full_compilation = false;
   int threads = 0;             // in one call; 0: as many as the machine has
   int optimization_level = 3;  // 0 to 5
   /// Called as compilation proceeds: stage name, done, total. May be empty.

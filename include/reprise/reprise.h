@@ -3,6 +3,7 @@
 
 #include "reprise/compile.h"
 #include "reprise/device.h"
+#include "reprise/dryrun.h"
 #include "reprise/dtype.h"
 #include "reprise/error.h"
 #include "reprise/input.h"

@@ -126,6 +126,16 @@ TEST_F(Cli, BenchTimesPlainCallsAndCallsIntoOwnedOutputs) {
   EXPECT_EQ(data_dependent.text.find("\"run\""), std::string::npos) << data_dependent.text;
 }
 
+TEST_F(Cli, DryRunTellsWhatFallsBack) {
+  const auto run = reprise("dryrun " + model("convnet.pt2") + " --fallback-ops aten.silu");
+  EXPECT_EQ(run.code, 0) << run.text;
+  EXPECT_NE(run.text.find("is in fallback_ops"), std::string::npos) << run.text;
+  EXPECT_NE(reprise("dryrun --json " + model("convnet.pt2")).text.find("\"coverage\": 1"), std::string::npos);
+  const auto compare = " --inputs " + model("convnet.inputs.npz") + " --expect " + model("convnet.expected.npz");
+  EXPECT_EQ(reprise("run " + model("convnet.pt2") + compare + " --fallback-ops aten.silu --min-block-size 3").code, 0);
+  expect_refusal(reprise("run " + model("convnet.pt2") + compare + " --fallback-ops aten.silu --require-full-compilation"), 3, "aten.silu");
+}
+
 // ---- bad input --------------------------------------------------------------------------------------------------------------------------
 
 TEST_F(Cli, BadModels) {

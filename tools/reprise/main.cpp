@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   add("compile", "Compile a program into a module", cli::add_compile);
   add("inspect", "Show signature, graphs, plan and memory", cli::add_inspect);
   add("bench", "Time calls of a program or module", cli::add_bench);
+  add("dryrun", "Tell what would run where, and why", cli::add_dryrun);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -77,6 +77,8 @@ void CompileFlags::add_to(CLI::App& app) {
   app.add_option("--dtype", dtype, "Weights and arithmetic: f32 (as exported), bf16 or f16")->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app.add_option("--device", device, "cpu[:N]");
   app.add_option("--fallback-ops", fallback_ops, "ATen ops that run unfused")->delimiter(',');
+  app.add_option("--min-block-size", min_block_size, "Engines of fewer ops are folded into the fallback beside them")->check(CLI::Range(1, 1000000));
+  app.add_flag("--require-full-compilation", require_full_compilation, "Ops that fall back are an error");
   app.add_option("--threads", threads, "In one call; 0: all cores")->check(CLI::Range(0, 1024));
   app.add_option("--optimization-level", optimization_level, "0 to 5")->check(CLI::Range(0, 5));
 }
@@ -86,6 +88,8 @@ CompileOptions CompileFlags::options(const Program& program) const {
   o.device = Device::parse(device);
   o.dtype = parse_dtype(dtype);
   o.fallback_ops = fallback_ops;
+  o.min_block_size = min_block_size;
+  o.require_full_compilation = require_full_compilation;
   o.threads = threads;
   o.optimization_level = optimization_level;
   const auto mins = by_profile(min), opts = by_profile(opt), maxs = by_profile(max);

@@ -12,11 +12,13 @@
 
 namespace reprise::cli {
 
-/// --min/--opt/--max, --dtype, --device, --fallback-ops, --threads, --optimization-level.
+/// --min/--opt/--max, --dtype, --device, --fallback-ops, --min-block-size, --require-full-compilation, --threads, --optimization-level.
 struct CompileFlags {
   std::vector<std::string> min, opt, max;
   std::string dtype = "f32", device = "cpu";
   std::vector<std::string> fallback_ops;
+  int min_block_size = 1;
+  bool require_full_compilation = false;
   int threads = 0, optimization_level = 3;
 
   void add_to(CLI::App& app);

@@ -16,5 +16,6 @@ Verb add_run(CLI::App& app);
 Verb add_compile(CLI::App& app);
 Verb add_inspect(CLI::App& app);
 Verb add_bench(CLI::App& app);
+Verb add_dryrun(CLI::App& app);
 
 }  // namespace reprise::cli

@@ -53,7 +53,11 @@ ir::Graph build_graph(const ir::Program& program, const CompileOptions& options,
     if (options.progress) options.progress(stage, done, total);
   };
   progress("partition", 0, 1);
-  const auto assignment = partition::partition(program, {options.fallback_ops});
+  const auto assignment =
+      partition::partition(
+          program, registry,
+          {.fallback_ops = options.fallback_ops, .min_block_size = options.min_block_size, .require_full_compilation = options.require_full_compilation})
+          .assignment;
   progress("convert", 0, 1);
   auto graph = ops::convert(program, registry, assignment);
   passes::run_pipeline(graph, {.dtype = options.dtype, .threads = options.threads == 0 ? 1 : options.threads, .progress = progress});
