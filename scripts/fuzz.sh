@@ -12,7 +12,7 @@ targets_in() { find "$1/tests/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+
 coverage() {
   local build=build/fuzz-coverage
   cmake --preset fuzz -B $build -DREPRISE_SANITIZE= -DCMAKE_CXX_FLAGS='-fprofile-instr-generate -fcoverage-mapping' >/dev/null
-  cmake --build $build
+  cmake --build $build --target $(cd tests/fuzz/seeds && printf 'fuzz_%s ' *)
   local profiles=() objects=()
   for target in $(targets_in $build); do
     mkdir -p "build/fuzz/corpus/$target"
