@@ -25,12 +25,12 @@ sym::SymbolTable widest_ranges(const plan::Plan& plan) {
 
 }  // namespace
 
-Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::MakeStep step_maker)
+Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::StepMaker step_maker)
     : plan_(std::move(plan)),
       device_(std::move(device)),
       schedule_(make_schedule(*plan_)),
       binder_(*plan_),
-      make_step_(step_maker),
+      make_step_(std::move(step_maker)),
       threads_(thread_count(plan_->settings.threads)),
       uploads_(plan_->weights.size()),
       fixed_bindings_(slot_count()),

@@ -20,13 +20,13 @@ class Executable {
  public:
   /// `states[i]`: memory of Plan::states[i] on `device`, which must outlive this. Weights are used where they lie when the device can read them, else uploaded.
   /// Throws FormatError when plan and signature do not fit together, OutOfMemory.
-  Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::MakeStep step_maker);
+  Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::StepMaker step_maker);
 
   [[nodiscard]] const plan::Plan& plan() const { return *plan_; }
   [[nodiscard]] const device::DevicePtr& device() const { return device_; }
   [[nodiscard]] const Schedule& schedule() const { return schedule_; }
   [[nodiscard]] const InputBinder& binder() const { return binder_; }
-  [[nodiscard]] kernels::MakeStep make_step() const { return make_step_; }
+  [[nodiscard]] const kernels::StepMaker& make_step() const { return make_step_; }
   [[nodiscard]] int threads() const { return threads_; }
 
   /// Binding slots: one per buffer, then scratch.
@@ -52,7 +52,7 @@ class Executable {
   device::DevicePtr device_;
   Schedule schedule_;
   InputBinder binder_;
-  kernels::MakeStep make_step_;
+  kernels::StepMaker make_step_;
   int threads_;
   std::vector<device::Allocation> uploads_;  // by weight; empty where used in place
   std::vector<void*> fixed_bindings_;

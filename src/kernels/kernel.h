@@ -73,7 +73,7 @@ struct StepSpec {
 
 /// An input and an output with the same slot, offset, sizes and strides may be the same memory (re-inplaced scatter, index_put, write_view, pointwise): kernels
 /// skip copying the base then. No other overlap occurs. Scratch: `Step::scratch_bytes()` bytes, 64-byte aligned, in binding slot `Step::scratch_slot`.
-using MakeStep = std::unique_ptr<device::Step> (*)(const StepSpec&);
+using StepMaker = std::function<std::unique_ptr<device::Step>(const StepSpec&)>;
 
 /// The reference back end: one plain kernel per core op, every dtype, any strides. Throws UnsupportedOp for control ops (cond, while_loop, write, foreign),
 /// which the executor runs itself, and InvalidArgument for operands that break core/op.h.

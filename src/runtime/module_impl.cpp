@@ -4,18 +4,19 @@
 #include <unordered_set>
 
 #include "base/check.h"
+#include "kernels/provider.h"
 #include "runtime/arguments.h"
 #include "runtime/call.h"
 #include "runtime/results.h"
 
 namespace reprise {
 
-Module::Impl::Impl(plan::PlanPtr the_plan, Device on, kernels::MakeStep step_maker)
+Module::Impl::Impl(plan::PlanPtr the_plan, Device on, kernels::StepMaker step_maker)
     : plan(std::move(the_plan)),
-      make_step(step_maker),
+      given_step_maker(std::move(step_maker)),
       device(device::open(on)),
       states(*plan, device),
-      executable(std::make_shared<const exec::Executable>(plan, device, states.addresses(), make_step)),
+      executable(std::make_shared<const exec::Executable>(plan, device, states.addresses(), given_step_maker ? given_step_maker : kernels::step_maker(device))),
       pool(executable) {}
 
 std::unique_lock<std::mutex> Module::Impl::lock_state() { return plan->states.empty() ? std::unique_lock<std::mutex>() : std::unique_lock(state_mutex_); }
@@ -77,8 +78,8 @@ Module make_module(plan::PlanPtr plan) {
   return make_module(std::move(plan), device);
 }
 
-Module make_module(plan::PlanPtr plan, Device device, kernels::MakeStep make_step) {
-  return Module(std::make_shared<Module::Impl>(std::move(plan), device, make_step));
+Module make_module(plan::PlanPtr plan, Device device, kernels::StepMaker step_maker) {
+  return Module(std::make_shared<Module::Impl>(std::move(plan), device, std::move(step_maker)));
 }
 
 }  // namespace runtime

@@ -17,7 +17,7 @@
 namespace reprise {
 
 struct Module::Impl {
-  Impl(plan::PlanPtr plan, Device on, kernels::MakeStep make_step);
+  Impl(plan::PlanPtr plan, Device on, kernels::StepMaker step_maker);
 
   [[nodiscard]] std::vector<Argument> call(std::span<const Argument> inputs);
   [[nodiscard]] std::vector<Argument> call(std::span<const Tensor> inputs);
@@ -28,7 +28,7 @@ struct Module::Impl {
   [[nodiscard]] std::unique_lock<std::mutex> lock_state();
 
   const plan::PlanPtr plan;
-  const kernels::MakeStep make_step;
+  const kernels::StepMaker given_step_maker;  // empty: the device's own kernels
   const device::DevicePtr device;
   runtime::StateStore states;
   const exec::ExecutablePtr executable;
@@ -42,8 +42,8 @@ namespace runtime {
 
 /// The module of a plan, on the device that the plan was made for. Throws DeviceError, FormatError, OutOfMemory.
 Module make_module(plan::PlanPtr plan);
-/// With other kernels and on another device.
-Module make_module(plan::PlanPtr plan, Device device, kernels::MakeStep make_step = kernels::make_reference_step);
+/// On another device; with other kernels than the device's own, if any are given.
+Module make_module(plan::PlanPtr plan, Device device, kernels::StepMaker step_maker = {});
 
 }  // namespace runtime
 }  // namespace reprise

@@ -16,7 +16,9 @@ std::string message_of(Device device) {
 }
 
 TEST(Open, NamesTheDeviceThatIsNotThere) {
-  EXPECT_EQ(message_of(Device::cuda(1)), "[device/open] this build has no back end for the device (got cuda:1, want cpu)");
+  // What is missing differs: the library, the driver, a GPU, or this many of them.
+  EXPECT_TRUE(message_of(Device::cuda(99)).starts_with("[device/open] ")) << message_of(Device::cuda(99));
+  EXPECT_NE(message_of(Device::cuda(99)).find("CUDA"), std::string::npos) << message_of(Device::cuda(99));
   EXPECT_EQ(message_of(Device::cpu(-1)), "[device/open] negative device index (got -1)");
 }
 

@@ -23,7 +23,6 @@ void check_options(const CompileOptions& o) {
   REPRISE_CHECK(o.optimization_level >= 0 && o.optimization_level <= 5, InvalidArgument, "[compile/options] optimization_level must lie in 0..5 (got {})",
                 o.optimization_level);
   REPRISE_CHECK(o.threads >= 0 && o.threads <= kMaxThreads, InvalidArgument, "[compile/options] threads must lie in 0..{} (got {})", kMaxThreads, o.threads);
-  REPRISE_CHECK(o.device.type == DeviceType::cpu, DeviceError, "[compile/device] no device {}: this build has no CUDA half", o.device.str());
 }
 
 plan::Settings settings(const CompileOptions& o) {

@@ -37,7 +37,7 @@ void Module::reset_state() {
   impl_->states.reset();
 }
 
-Module Module::to(Device device) const { return runtime::make_module(impl_->plan, device, impl_->make_step); }
+Module Module::to(Device device) const { return runtime::make_module(impl_->plan, device, impl_->given_step_maker); }
 
 void Module::save(const std::string& path) const { plan::save(*impl_->plan, path); }
 Module Module::load(const std::string& path) { return runtime::make_module(plan::load(path)); }

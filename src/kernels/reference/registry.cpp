@@ -11,7 +11,7 @@ namespace {
 
 using core::Op;
 
-constexpr std::pair<Op, MakeStep> kTable[] = {
+constexpr std::pair<Op, std::unique_ptr<device::Step> (*)(const StepSpec&)> kTable[] = {
     {Op::pointwise, reference::make_pointwise},
     {Op::copy, reference::make_copy},
     {Op::reduce, reference::make_reduce},

@@ -1,0 +1,12 @@
+# Writes OUTPUT, C++ that defines device::cuda::texts() from the files TEXTS. A string literal may not be too long, so each text is one per line.
+set(content "// Made by cmake/embed_texts.cmake.\n#include \"device/cuda/texts.h\"\n\nnamespace reprise::device::cuda {\nnamespace {\n\nconstexpr Text kTexts[] = {\n")
+foreach(path IN LISTS TEXTS)
+  cmake_path(GET path FILENAME name)
+  file(READ ${path} text)
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "\n" "\\n\"\n     \"" text "${text}")
+  string(APPEND content "    {\"${name}\",\n     \"${text}\"},\n")
+endforeach()
+string(APPEND content "};\n\n}  // namespace\n\nstd::span<const Text> texts() { return kTexts; }\n\n}  // namespace reprise::device::cuda\n")
+file(WRITE ${OUTPUT} "${content}")

@@ -1,0 +1,40 @@
+// Command lists of a GPU: the operations of their steps, launched one after the other.
+#pragma once
+
+#include <span>
+
+#include "device/cuda/operations.h"
+#include "device/cuda/stream.h"
+#include "device/device.h"
+
+namespace reprise::device::cuda {
+
+/// A kernel's parameters with addresses filled in.
+void fill_parameters(const KernelLaunch& launch, void* const* bindings, std::byte* parameters);
+inline CUdeviceptr address(Place place, void* const* bindings) {
+  return reinterpret_cast<CUdeviceptr>(static_cast<std::byte*>(bindings[place.slot]) + place.bytes);
+}
+
+/// Host steps run in stream order too; behind one that throws, only host steps are skipped.
+class CudaCommandList final : public CommandList {
+ public:
+  /// Has every step describe itself.
+  CudaCommandList(std::shared_ptr<Gpu> gpu, StepList steps);
+  void enqueue(Stream& stream, void* const* bindings) const override;
+  [[nodiscard]] std::size_t size() const override { return steps_.size(); }
+  [[nodiscard]] std::size_t scratch_bytes() const override { return scratch_bytes_; }
+
+  [[nodiscard]] std::span<const Operation> operations() const { return operations_; }
+  /// Null when no kernel tells of errors in the data.
+  [[nodiscard]] const std::shared_ptr<const Faults>& faults() const { return faults_; }
+  [[nodiscard]] const std::shared_ptr<Gpu>& gpu() const { return gpu_; }
+
+ private:
+  std::shared_ptr<Gpu> gpu_;
+  StepList steps_;
+  std::size_t scratch_bytes_ = 0;
+  std::vector<Operation> operations_;
+  std::shared_ptr<const Faults> faults_;
+};
+
+}  // namespace reprise::device::cuda

@@ -1,0 +1,17 @@
+#include "device/cuda/operations.h"
+
+#include "base/check.h"
+#include "device/cuda/memory.h"
+
+namespace reprise::device::cuda {
+
+std::uint64_t* Operations::fault(Raise raise) {
+  faults_.reserve(faults_.size() + 1);
+  std::uint64_t* word = words_->take();
+  faults_.push_back({word, std::move(raise)});
+  return word;
+}
+
+void CudaStep::run(void* const*) const { REPRISE_FAIL(DeviceError, "[device/cuda] a step of the GPU was run on the host"); }
+
+}  // namespace reprise::device::cuda

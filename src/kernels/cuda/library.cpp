@@ -1,0 +1,22 @@
+// What the library exports: device/cuda_library.h says who calls it.
+#include "device/cuda/device.h"
+#include "device/cuda_library.h"
+#include "kernels/cuda/step.h"
+#include "kernels/kernel.h"
+
+#define REPRISE_EXPORT __attribute__((visibility("default")))
+
+extern "C" {
+
+extern const int reprise_cuda_version REPRISE_EXPORT;
+const int reprise_cuda_version = reprise::device::kCudaLibraryVersion;
+
+REPRISE_EXPORT void reprise_cuda_open(int index, reprise::device::DevicePtr* device) { *device = std::make_shared<reprise::device::cuda::CudaDevice>(index); }
+
+REPRISE_EXPORT void reprise_cuda_step_maker(const reprise::device::DevicePtr& device, reprise::kernels::StepMaker* maker) {
+  *maker = [gpu = static_cast<const reprise::device::cuda::CudaDevice&>(*device).gpu()](const reprise::kernels::StepSpec& spec) {
+    return reprise::kernels::cuda::make_cuda_step(*gpu, spec);
+  };
+}
+
+}  // extern "C"

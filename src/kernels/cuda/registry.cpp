@@ -1,0 +1,30 @@
+// The table of this back end: core op → factories, asked in this order until one takes the operands.
+#include "base/check.h"
+#include "kernels/cuda/factories.h"
+
+namespace reprise::kernels::cuda {
+namespace {
+
+using core::Op;
+
+struct Entry {
+  Op op;
+  StepPtr (*make)(Gpu&, const StepSpec&);
+};
+
+constexpr Entry kTable[] = {
+    {Op::pointwise, make_pointwise}, {Op::copy, make_copy}, {Op::fill, make_fill},   {Op::iota, make_iota},
+    {Op::reduce, make_reduce},       {Op::item, make_item}, {Op::check, make_check},
+};
+
+}  // namespace
+
+StepPtr make_cuda_step(Gpu& gpu, const StepSpec& spec) {
+  for (const Entry& entry : kTable) {
+    if (entry.op != spec.op) continue;
+    if (auto step = entry.make(gpu, spec)) return step;
+  }
+  REPRISE_FAIL(UnsupportedOp, "[kernels/{}] there is no CUDA kernel for '{}' with these operands", spec.name, core::name(spec.op));
+}
+
+}  // namespace reprise::kernels::cuda
