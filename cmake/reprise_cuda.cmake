@@ -52,7 +52,8 @@ target_compile_features(reprise_cuda PRIVATE cxx_std_20)
 target_include_directories(reprise_cuda PRIVATE ${PROJECT_SOURCE_DIR}/src)
 target_include_directories(reprise_cuda SYSTEM PRIVATE ${REPRISE_CUDA_INCLUDE} ${REPRISE_CUDA_WHEELS}/nvidia/cu13/include ${REPRISE_CUDA_WHEELS}/nvidia/cudnn/include
                                                        ${REPRISE_CUDA_WHEELS}/include)
-target_link_libraries(reprise_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:reprise_flags> reprise::runtime fmt::fmt Threads::Threads ${CMAKE_DL_LIBS})
+target_compile_options(reprise_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:$<TARGET_PROPERTY:reprise_flags,INTERFACE_COMPILE_OPTIONS>>)
+target_link_libraries(reprise_cuda PRIVATE reprise::runtime fmt::fmt Threads::Threads ${CMAKE_DL_LIBS})
 # A static runtime library is inside as well: its names stay inside. The two copies meet in interfaces and exceptions only.
 target_link_options(reprise_cuda PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/reprise_cuda.map -Wl,-Bsymbolic -Wl,--gc-sections -Wl,--no-undefined)
 set_target_properties(reprise_cuda PROPERTIES OUTPUT_NAME reprise_cuda LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/reprise_cuda.map

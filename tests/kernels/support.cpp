@@ -1,6 +1,9 @@
 #include "kernels/support.h"
 
 #include <algorithm>
+#include <cstdlib>
+
+#include "kernels/device_run.h"
 
 namespace reprise::kernels::test {
 
@@ -87,6 +90,9 @@ void expect_near(const Tensor& actual, const Values& expected, double tolerance,
 }
 
 void run(core::Op op, const core::Attrs& attrs, const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs) {
+  const char *device = std::getenv("REPRISE_TEST_DEVICE"), *architecture = std::getenv("REPRISE_TEST_ARCHITECTURE");
+  if (device != nullptr) return run_on_device(device, op, attrs, inputs, outputs);
+  if (architecture != nullptr) compile_offline(architecture, op, attrs, inputs, outputs);
   run_reference(op, attrs, inputs, outputs, 2);
 }
 

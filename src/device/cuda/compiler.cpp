@@ -1,5 +1,9 @@
 #include "device/cuda/compiler.h"
 
+#include <dlfcn.h>
+
+#include <filesystem>
+
 #include "base/check.h"
 #include "device/cuda/shared_library.h"
 #include "device/cuda/texts.h"
@@ -23,6 +27,15 @@ struct Nvrtc {
   int (*lowered_name)(Program, const char*, const char**);
 };
 
+/// NVRTC opens a second library by name alone; one that is open already is found wherever it lies.
+void open_builtins(void* function) {
+  Dl_info info{};
+  if (::dladdr(function, &info) == 0 || info.dli_fname == nullptr) return;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(info.dli_fname).parent_path(), error))
+    if (entry.path().filename().string().starts_with("libnvrtc-builtins.so.")) ::dlopen(entry.path().c_str(), RTLD_NOW | RTLD_LOCAL);
+}
+
 Nvrtc load() {
   constexpr const char* kWhat = "NVRTC";
   void* library = open_shared_library(kWhat, {"libnvrtc.so.13", "libnvrtc.so.12"});
@@ -38,6 +51,7 @@ Nvrtc load() {
   find_function(n.code_size, library, kWhat, "nvrtcGetCUBINSize");
   find_function(n.code, library, kWhat, "nvrtcGetCUBIN");
   find_function(n.lowered_name, library, kWhat, "nvrtcGetLoweredName");
+  open_builtins(reinterpret_cast<void*>(n.version));
   return n;
 }
 

@@ -1,5 +1,6 @@
 #include "device/cuda/gpu.h"
 
+#include <optional>
 #include <vector>
 
 #include "base/check.h"
@@ -35,7 +36,31 @@ GpuInfo describe(CUdevice device) {
   return info;
 }
 
+/// What the usual card of an architecture has.
+struct KnownArchitecture {
+  const char* name;
+  int major, minor, multiprocessors, max_shared_kilobytes, max_threads;
+};
+constexpr KnownArchitecture kKnown[] = {{"sm_80", 8, 0, 108, 163, 2048},  {"sm_86", 8, 6, 84, 99, 1536},      {"sm_89", 8, 9, 128, 99, 1536},
+                                        {"sm_90a", 9, 0, 132, 227, 2048}, {"sm_100a", 10, 0, 148, 227, 2048}, {"sm_103a", 10, 3, 148, 227, 2048},
+                                        {"sm_120a", 12, 0, 170, 99, 1536}};
+
 }  // namespace
+
+std::shared_ptr<Gpu> Gpu::offline(const std::string& architecture) {
+  for (const auto& known : kKnown) {
+    if (known.name != architecture) continue;
+    GpuInfo info;
+    info.name = info.architecture = architecture;
+    info.major = known.major;
+    info.minor = known.minor;
+    info.multiprocessors = known.multiprocessors;
+    info.max_shared_bytes = static_cast<std::size_t>(known.max_shared_kilobytes) << 10;
+    info.max_threads_per_multiprocessor = known.max_threads;
+    return std::shared_ptr<Gpu>(new Gpu(std::move(info)));
+  }
+  REPRISE_FAIL(InvalidArgument, "[device/open] not an architecture that is known (got '{}', want one like sm_90a)", architecture);
+}
 
 std::shared_ptr<Gpu> Gpu::open(int index) {
   static std::mutex mutex;
@@ -63,10 +88,13 @@ Gpu::Gpu(int index) : index_(index) {
   programs_ = std::make_unique<Programs>(context_, info_.architecture);
 }
 
+Gpu::Gpu(GpuInfo info) : info_(std::move(info)), programs_(std::make_unique<Programs>(nullptr, info_.architecture)) {}
+
 void* Gpu::find_service(std::type_index type, std::shared_ptr<void> (*make)(Gpu&)) {
   const std::scoped_lock lock(services_mutex_);
   if (const auto found = services_.find(type); found != services_.end()) return found->second.get();
-  const CurrentContext current(context_);
+  std::optional<CurrentContext> current;
+  if (context_ != nullptr) current.emplace(context_);
   auto made = make(*this);
   return services_.emplace(type, std::move(made)).first->second.get();
 }

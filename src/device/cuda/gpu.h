@@ -36,6 +36,9 @@ class Gpu {
   /// The GPU `index` of this process; made at first use and kept until the process ends, compiled kernels with it. Throws DeviceError: no driver, no such GPU,
   /// too old an architecture.
   static std::shared_ptr<Gpu> open(int index);
+  /// A GPU that is not there, of an architecture ("sm_90a"): its programs are compiled, at once, and then dropped; it has no context and no memory. Throws
+  /// InvalidArgument for an architecture that is not known.
+  static std::shared_ptr<Gpu> offline(const std::string& architecture);
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
 
@@ -55,9 +58,10 @@ class Gpu {
 
  private:
   explicit Gpu(int index);
+  explicit Gpu(GpuInfo info);
   void* find_service(std::type_index type, std::shared_ptr<void> (*make)(Gpu&));
 
-  int index_;
+  int index_ = -1;
   CUdevice device_ = 0;
   CUcontext context_ = nullptr;
   GpuInfo info_;

@@ -5,6 +5,8 @@
 
 namespace reprise::device::cuda {
 
+void Operations::add(decltype(Operation::work) work, std::vector<Access> accesses) { all_.push_back({std::move(work), std::move(accesses), step_}); }
+
 std::uint64_t* Operations::fault(Raise raise) {
   faults_.reserve(faults_.size() + 1);
   std::uint64_t* word = words_->take();

@@ -101,7 +101,7 @@ struct Fault {
 class Operations {
  public:
   /// `accesses` name everything in slots that the work touches: the order of graph nodes follows from nothing else.
-  void add(decltype(Operation::work) work, std::vector<Access> accesses) { all_.push_back({std::move(work), std::move(accesses), step_}); }
+  void add(decltype(Operation::work) work, std::vector<Access> accesses);
   /// A zeroed word that a kernel may overwrite (plain store, any value but 0, by any thread) to tell of an error in the data, such as an index out of range:
   /// `raise` throws for it from the next `synchronize` of the stream. Kernels behind it still run, so what they index with must be clamped.
   [[nodiscard]] std::uint64_t* fault(Raise raise);

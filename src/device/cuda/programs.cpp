@@ -86,6 +86,12 @@ Kernel Programs::request(const ProgramSource& source) {
   auto [entry, fresh] = kernels_.try_emplace(key_of(source));
   if (!fresh) return entry->second;
   try {
+    if (context_ == nullptr) {
+      (void)compile_program(source, architecture_);
+      std::promise<CUfunction> nothing;
+      nothing.set_value(nullptr);
+      return entry->second = nothing.get_future().share();
+    }
     Workers& pool = workers();
     auto task = std::make_shared<std::packaged_task<CUfunction()>>(
         [context = context_, architecture = architecture_, source] { return load(context, compile_program(source, architecture)); });

@@ -28,7 +28,7 @@ using Kernel = std::shared_future<CUfunction>;
 /// Thread safe. Lives as long as its Gpu; the functions with it.
 class Programs {
  public:
-  /// Kernels are loaded into `context`; `architecture`: "sm_90a".
+  /// Kernels are loaded into `context`; without one they are compiled before `request` returns (which throws Error), and dropped. `architecture`: "sm_90a".
   Programs(CUcontext context, std::string architecture) : context_(context), architecture_(std::move(architecture)) {}
   Programs(const Programs&) = delete;
   Programs& operator=(const Programs&) = delete;

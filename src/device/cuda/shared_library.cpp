@@ -29,15 +29,6 @@ std::vector<std::string> folders() {
   return all;
 }
 
-/// NVRTC opens a second library by name alone; one that is open already is found wherever it lies.
-void open_companions(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  if (folder.empty()) return;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error))
-    if (entry.path().filename().string().starts_with("libnvrtc-builtins.so.")) ::dlopen(entry.path().c_str(), RTLD_NOW | RTLD_LOCAL);
-}
-
 }  // namespace
 
 void* open_shared_library(const char* what, std::initializer_list<const char*> names) {
@@ -45,7 +36,6 @@ void* open_shared_library(const char* what, std::initializer_list<const char*> n
   for (const auto& folder : folders()) {
     for (const char* name : names) {
       const std::string path = folder + name;
-      if (std::string_view(name).starts_with("libnvrtc.") && !folder.empty() && std::filesystem::exists(path)) open_companions(path);
       if (void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
       const char* reason = ::dlerror();
       if (problem.empty() || std::filesystem::exists(path)) problem = reason != nullptr ? reason : path;

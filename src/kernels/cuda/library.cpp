@@ -19,4 +19,11 @@ REPRISE_EXPORT void reprise_cuda_step_maker(const reprise::device::DevicePtr& de
   };
 }
 
+/// Steps of a GPU that is not there: their kernels are compiled at once, none can run.
+REPRISE_EXPORT void reprise_cuda_offline_step_maker(const char* architecture, reprise::kernels::StepMaker* maker) {
+  *maker = [gpu = reprise::device::cuda::Gpu::offline(architecture)](const reprise::kernels::StepSpec& spec) {
+    return reprise::kernels::cuda::make_cuda_step(*gpu, spec);
+  };
+}
+
 }  // extern "C"

@@ -17,7 +17,7 @@ struct FastDivisor {
 };
 
 FastDivisor fast_divisor(std::int64_t size) {
-  const auto divisor = static_cast<std::uint32_t>(size);
+  const auto divisor = static_cast<std::uint32_t>(std::max<std::int64_t>(size, 1));  // nothing divides by the size of an empty nest
   const auto shift = static_cast<std::uint32_t>(std::bit_width(divisor - 1));
   const std::uint64_t multiplier = (std::uint64_t{1} << 32) * ((std::uint64_t{1} << shift) - divisor) / divisor + 1;
   return {divisor, static_cast<std::uint32_t>(multiplier), shift};
