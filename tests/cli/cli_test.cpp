@@ -107,6 +107,29 @@ TEST_F(Cli, Bf16StaysNearF32) {
   EXPECT_EQ(run.code, 0) << run.text;
 }
 
+std::string on_operator(const std::string& name, const std::string& flags) {
+  const auto stem = std::string(REPRISE_TEST_MODELS) + "/ops/" + name;
+  return "run " + stem + ".pt2 --inputs " + stem + ".inputs.npz --expect " + (flags.starts_with("/") ? flags : stem + ".expected.npz " + flags);
+}
+
+TEST_F(Cli, Bf16ResultsAreComparedAsSuch) {
+  const auto run = reprise(on_operator("narrow_dropout", ""));  // differs from PyTorch by one rounding of bf16
+  EXPECT_EQ(run.code, 0) << run.text;
+  EXPECT_NE(run.text.find("bf16"), std::string::npos) << run.text;
+  EXPECT_EQ(reprise(on_operator("narrow_dropout", "--rtol 1e-4")).code, 1);
+}
+
+TEST_F(Cli, RelativeTolerancesAreNotForIntegers) {
+  auto arrays = load_npz(std::string(REPRISE_TEST_MODELS) + "/ops/integer_contractions.expected.npz");
+  ASSERT_EQ(arrays.at(0).second.dtype(), DType::i64);
+  arrays[0].second = arrays[0].second.contiguous();
+  arrays[0].second.data_as<std::int64_t>()[0] += 1;
+  const auto reference = (temp_ / "expected.npz").string();
+  save_npz(reference, arrays);
+  EXPECT_EQ(reprise(on_operator("integer_contractions", reference + " --rtol 10")).code, 1);
+  EXPECT_EQ(reprise(on_operator("integer_contractions", reference + " --atol 1")).code, 0);
+}
+
 TEST_F(Cli, InspectShowsEveryView) {
   EXPECT_NE(reprise("inspect " + model("dynamic.pt2")).text.find("s77 in 1..64"), std::string::npos);
   EXPECT_NE(reprise("inspect --graph " + model("dynamic.pt2")).text.find("aten.layer_norm.default"), std::string::npos);

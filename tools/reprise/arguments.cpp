@@ -121,10 +121,17 @@ std::vector<tensor::NamedTensor> arrays_from(const std::vector<Argument>& output
   std::vector<tensor::NamedTensor> arrays;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const auto name = fmt::format("{}_{}", prefix, i);
-    if (const auto* t = std::get_if<Tensor>(&outputs[i])) arrays.emplace_back(name, t->dtype() == DType::bf16 ? t->to(DType::f32) : *t);
+    if (const auto* t = std::get_if<Tensor>(&outputs[i])) arrays.emplace_back(name, *t);
     if (const auto* v = std::get_if<std::int64_t>(&outputs[i])) arrays.emplace_back(name, scalar_tensor(DType::i64, *v));
     if (const auto* v = std::get_if<double>(&outputs[i])) arrays.emplace_back(name, scalar_tensor(DType::f64, *v));
     if (const auto* v = std::get_if<bool>(&outputs[i])) arrays.emplace_back(name, scalar_tensor(DType::boolean, *v));
+  }
+  return arrays;
+}
+
+std::vector<tensor::NamedTensor> widened(std::vector<tensor::NamedTensor> arrays) {
+  for (auto& [name, array] : arrays) {
+    if (array.dtype() == DType::bf16) array = array.to(DType::f32);
   }
   return arrays;
 }

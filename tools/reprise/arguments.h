@@ -19,7 +19,10 @@ std::vector<Argument> arguments_from(const std::vector<tensor::NamedTensor>& arr
 /// Random tensors of the first profile's opt sizes: reals from a standard normal, integers from the program's samples (else 0 and 1), reproducible by seed.
 std::vector<Argument> random_arguments(const plan::Plan& plan, std::uint64_t seed);
 
-/// `<prefix>_<i>` per flattened output; None is left out. bf16 is widened to f32, which `.npz` can hold.
+/// `<prefix>_<i>` per flattened output; None is left out.
 std::vector<tensor::NamedTensor> arrays_from(const std::vector<Argument>& outputs, const std::string& prefix);
+
+/// The same with bf16 widened to f32, which `.npz` can hold.
+std::vector<tensor::NamedTensor> widened(std::vector<tensor::NamedTensor> arrays);
 
 }  // namespace reprise::cli

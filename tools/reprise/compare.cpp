@@ -19,6 +19,11 @@ double default_rtol(DType dtype, const std::string& arithmetic) {
   return 1e-4;
 }
 
+double allowed(DType dtype, double scale, const Tolerance& t) {
+  if (!is_floating(dtype)) return t.atol.value_or(0);
+  return t.atol.value_or(t.rtol ? 0 : 1e-6) + t.rtol.value_or(t.atol ? 0 : default_rtol(dtype, t.arithmetic)) * scale;
+}
+
 std::vector<std::int64_t> unravel(std::int64_t flat, const std::vector<std::int64_t>& sizes) {
   std::vector<std::int64_t> index(sizes.size());
   for (std::size_t d = sizes.size(); d-- > 0;) {
@@ -68,11 +73,8 @@ Comparison compare(const std::string& name, const Tensor& got, const Tensor* ref
   }
   double scale = 0;
   const bool same_kind = measure(row, got, *reference, scale);
-  const bool exact = !is_floating(got.dtype()) && !tolerance.rtol && !tolerance.atol;
   row.max_rel = scale > 0 ? row.max_abs / scale : 0;
-  row.allowed = exact ? 0
-                      : tolerance.atol.value_or(tolerance.rtol ? 0 : 1e-6) +
-                            tolerance.rtol.value_or(tolerance.atol ? 0 : default_rtol(got.dtype(), tolerance.arithmetic)) * scale;
+  row.allowed = allowed(got.dtype(), scale, tolerance);
   if (!same_kind) row.problem = "NaN or infinity in other places";
   row.ok = same_kind && row.max_abs <= row.allowed;
   if (same_kind && !row.ok) row.problem = "out of tolerance";

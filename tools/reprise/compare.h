@@ -27,7 +27,7 @@ struct Comparison {
   std::string problem;  // missing, other sizes, NaN in other places
 };
 
-/// max|a - b| <= atol + rtol * max|reference| per array; NaN and infinities in the same places; integers and bool exactly (unless a tolerance is given).
+/// max|a - b| <= atol + rtol * max|reference| per array; NaN and infinities in the same places; integers and bool exactly, but for a given atol.
 /// Default rtol: 1e-4 f32 (and f64), 1e-2 f16, 4e-2 bf16; atol 1e-6 (so that all-zero references compare).
 Comparison compare(const std::string& name, const Tensor& got, const Tensor* reference, const Tolerance& tolerance);
 

@@ -99,7 +99,7 @@ int run(const RunFlags& flags) {
     compare_call(again, reference, "output2_", tolerance, rows);
     arrays.insert(arrays.end(), again.begin(), again.end());
   }
-  if (!flags.outputs.empty()) tensor::save_npz(flags.outputs, arrays);
+  if (!flags.outputs.empty()) tensor::save_npz(flags.outputs, widened(arrays));
 
   const bool ok = std::all_of(rows.begin(), rows.end(), [](const auto& r) { return r.ok; });
   if (flags.json) {
