@@ -31,7 +31,7 @@
 //   dimension,
 //                                                              output/input as PyTorch was given it, 0: from the sizes}
 //   pad          x[*S] → y[*O]                               {kind = constant | reflect | replicate | circular, before, after (per dimension, may be negative
-//   for constant),
+//   but for circular),
 //                                                              value (real)}
 //   concat       x_i … → y                                   {axis}
 //   gather       x, index i64 → y[index sizes]               {axis}              as torch.gather

@@ -1,4 +1,6 @@
 // Ops whose output sizes depend on data: each defines the symbols that its sizes use.
+#include <limits>
+
 #include "base/check.h"
 #include "ir/builder.h"
 #include "ir/shapes.h"
@@ -61,6 +63,7 @@ void Builder::item(Val x, const sym::Expr& symbol) {
   if (!symbol.is_symbol()) return;
   const int at = graph_->symbols.find(symbol.symbol_name());
   if ((at >= 0 && !graph_->symbols.at(at).unbacked) || defined_.contains(symbol.symbol_name())) return;
+  if (at < 0) graph_->symbols.add({symbol.symbol_name(), {std::numeric_limits<std::int64_t>::min(), sym::kUnbounded}, true, {}});  // any value, not a size
   append(core::Op::item, {reshape(x, {}).id()}, {}).defines = {define_symbol(symbol).symbol_name()};
 }
 

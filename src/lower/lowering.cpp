@@ -234,6 +234,7 @@ void Lowering::emit_while(const ir::Node& node, int block) {
   for (std::size_t i = 0; i < next.size(); ++i) {
     if (from[i].buffer != carried[i].buffer) emit_copy(from[i], carried[i], &node, blocks[1]);
   }
+  touch(pred, at);
   touch(pred, position_ - 1);
   for (const auto& o : carried) touch(o, position_ - 1);
   keep_through_loop(at);

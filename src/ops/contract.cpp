@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "ir/shapes.h"
 
@@ -53,7 +54,8 @@ Labelled sum_out(Builder& b, Labelled o, const Labels& keep) {
   for (int d = 0; d < o.x.rank(); ++d)
     if (!holds(keep, o.labels[static_cast<std::size_t>(d)])) axes.push_back(d);
   if (axes.empty()) return o;
-  return {sum(b, o.x, axes), filter(o.labels, [&](int l) { return holds(keep, l); })};
+  const DType type = is_floating(o.x.dtype()) ? o.x.dtype() : DType::i64;  // PyTorch sums one operand as torch.sum does, a product of two in its own type
+  return {sum(b, b.cast(o.x, type), axes), filter(o.labels, [&](int l) { return holds(keep, l); })};
 }
 
 Shape sizes_of(const Labelled& o, std::size_t first, std::size_t count) {
@@ -88,6 +90,7 @@ Labelled multiply_each(Builder& b, Labelled x, Labelled y, std::size_t batch, st
 Labelled contract_pair(Builder& b, Labelled x, Labelled y, const Labels& keep) {
   x = sum_out(b, x, joined({keep, y.labels}));
   y = sum_out(b, y, joined({keep, x.labels}));
+  std::tie(x.x, y.x) = promoted(b, x.x, y.x);
   const Labels batch = filter(x.labels, [&](int l) { return holds(y.labels, l) && holds(keep, l); });
   const Labels inner = filter(x.labels, [&](int l) { return holds(y.labels, l) && !holds(keep, l); });
   const Labels rows = filter(x.labels, [&](int l) { return !holds(y.labels, l); });

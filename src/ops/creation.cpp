@@ -204,7 +204,7 @@ Val vander(Builder& b, Val x, const Expr& n) {
 
 void convert_vander(Context& c) {
   Builder& b = c.build();
-  const Val x = c.tensor("x");
+  const Val x = at_least_1d(b, c.tensor("x"));
   const Expr n = c.is_none("N") ? x.size(-1) : c.integer("N");
   if (ir::is_const(n, 0)) return c.set(0, b.fill({x.size(0), 0}, Expr(0), promote(x.dtype(), DType::i64)));
   const Val powers = vander(b, x, n);

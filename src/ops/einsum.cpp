@@ -118,7 +118,7 @@ void convert_tensordot(Context& c) {
     std::erase(out, dx);
     right[static_cast<std::size_t>(dy)] = dx;
   }
-  c.set(0, contract(c.build(), {{x, left}, {y, right}}, out));
+  c.set(0, c.build().cast(contract(c.build(), {{x, left}, {y, right}}, out), x.dtype()));  // sums of one operand too
 }
 
 void convert_bilinear(Context& c) {

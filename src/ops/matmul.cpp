@@ -230,10 +230,12 @@ void convert_cosine_similarity(Context& c) {
   const Shape sizes = Builder::broadcast_shapes(x.sizes(), y.sizes());
   const int dim = dim_of(c, "dim", static_cast<int>(sizes.size()));
   const double eps = c.real("eps");
-  const auto normalized = [&](Val v) {
-    return compute(
-        b, [eps](Term a, Term n) { return a / max(n, eps); }, v, p_norm(b, v, 2, {dim}, true));
+  // Norms and quotients are rounded as PyTorch rounds them: nearly orthogonal vectors leave little else of the sum.
+  const auto divide = [eps, narrow = x.dtype(), wide = compute_type(x.dtype())](Term a, Term n) {
+    const Term length = max(n.as(wide), eps).as(narrow);
+    return (a.as(wide) / length.as(wide)).as(narrow);
   };
+  const auto normalized = [&](Val v) { return compute(b, divide, v, p_norm(b, v, 2, {dim}, true)); };
   c.set(0, sum(b, b.binary(ScalarOp::mul, normalized(b.broadcast_to(x, sizes)), normalized(b.broadcast_to(y, sizes))), {dim}));
 }
 

@@ -24,9 +24,9 @@ Borders read_borders(Context& c, Val x, std::string_view name) {
 
 bool is_negative(const Expr& e) { return e.as_int().value_or(0) < 0; }
 
-/// Reflected, replicated and circular borders: what is negative is cropped before the rest is padded.
+/// Reflected, replicated and circular borders. A circle is closed after what is negative has been cropped; the other kinds repeat what the whole x has.
 Val pad_by(Builder& b, Val x, const std::string& kind, Borders borders) {
-  for (int d = 0; d < x.rank(); ++d) {
+  for (int d = 0; kind == "circular" && d < x.rank(); ++d) {
     Expr &before = borders.before[static_cast<std::size_t>(d)], &after = borders.after[static_cast<std::size_t>(d)];
     const Expr left = is_negative(before) ? -before : Expr(0), right = is_negative(after) ? -after : Expr(0);
     if (is_negative(before) || is_negative(after)) x = range(b, x, d, left, x.size(d) - right);

@@ -119,16 +119,6 @@ Expr count_along(Val x, const std::vector<int>& axes) {
   return out;
 }
 
-void define_size(Context& c, int output, int dim, const Expr& length) {
-  const ir::TensorMeta* meta = c.output_meta(output);
-  if (meta == nullptr || std::ssize(meta->sizes) <= dim) return;
-  const Expr& size = meta->sizes[static_cast<std::size_t>(dim)];
-  if (size == length || !size.is_symbol()) return;
-  const auto& symbols = c.build().graph().symbols;
-  const int at = symbols.find(size.symbol_name());
-  if (at >= 0 && symbols.at(at).unbacked) c.build().item(c.build().scalar(length, DType::i64), size);
-}
-
 Val apart(Builder& b, Val y, Val x) { return y.value().root == x.value().root ? b.copy(y) : y; }
 
 int output_count(const Context& c) {

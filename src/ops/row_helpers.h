@@ -59,8 +59,6 @@ DType number_type(const Number& n);
 std::vector<int> axes_of(Context& c, std::string_view name, int rank);
 /// How many elements those axes (empty: all) hold.
 Expr count_along(Val x, const std::vector<int>& axes);
-/// A size that depends on data through `length` may have a symbol of its own in the exporter's output: gives that symbol its value.
-void define_size(Context& c, int output, int dim, const Expr& length);
 /// y, copied when it is still a view of what x is: for results that must not share memory.
 Val apart(Builder& b, Val y, Val x);
 /// The number of tensors that the exporter says the node returns.

@@ -76,7 +76,6 @@ void set_between(Context& c, Val self, int dim, const Shape& bounds) {
     const Expr end = i < bounds.size() ? clamp_bound(bounds[i], self.size(dim), symbols) : self.size(dim);
     Expr length = end - start;
     if (!sym::provably_ge(length, 0, symbols)) length = sym::max(length, 0);
-    define_size(c, static_cast<int>(i), dim, length);
     out.push_back(c.build().slice(self, dim, ir::is_const(length, 0) ? Expr(0) : start, length));
     start = end;
   }

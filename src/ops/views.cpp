@@ -168,9 +168,7 @@ Val slice(Context& c, Builder& b, Val self) {
   Expr span = end - start;
   if (!sym::provably_ge(span, 0, symbols)) span = sym::max(span, 0);
   // An empty slice may start behind the last element; from the front it stays inside.
-  const Expr length = sym::ceil_div(span, step);
-  define_size(c, 0, dim, length);
-  return b.slice(self, dim, ir::is_const(span, 0) ? Expr(0) : start, length, step);
+  return b.slice(self, dim, ir::is_const(span, 0) ? Expr(0) : start, sym::ceil_div(span, step), step);
 }
 
 /// narrow(dim, start, length), with a start that counts from the end where negative.

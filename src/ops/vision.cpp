@@ -16,6 +16,38 @@ struct Tap {
 enum class Interpolation : std::uint8_t { linear = 0, nearest = 1, cubic = 2 };
 enum class Outside : std::uint8_t { zeros = 0, border = 1, reflection = 2 };
 
+/// A number rounded to the image's dtype after every operation, as PyTorch computes places and weights: in bf16 a place may well lie a pixel beside the exact
+/// one.
+class Rounded {
+ public:
+  Rounded(Term t, DType to) : t_(t.as(to).as(compute_type(to))), to_(to) {}
+  [[nodiscard]] Term stored() const { return t_.as(to_); }
+  [[nodiscard]] Term wide() const { return t_; }
+  [[nodiscard]] Rounded of(const Expr& e) const { return {t_.of(e), to_}; }
+  [[nodiscard]] Rounded apply(ScalarOp op) const { return {t_.apply(op), to_}; }
+  [[nodiscard]] Rounded apply(ScalarOp op, Rounded b) const { return {t_.apply(op, b.t_), to_}; }
+  [[nodiscard]] Rounded apply(ScalarOp op, double c) const { return {t_.apply(op, t_.of(c)), to_}; }
+  /// `condition` ? a : b.
+  static Rounded pick(Term condition, Rounded a, Rounded b) { return {condition.pick(a.t_, b.t_), a.to_}; }
+
+  friend Rounded operator+(Rounded a, Rounded b) { return a.apply(ScalarOp::add, b); }
+  friend Rounded operator-(Rounded a, Rounded b) { return a.apply(ScalarOp::sub, b); }
+  friend Rounded operator*(Rounded a, Rounded b) { return a.apply(ScalarOp::mul, b); }
+  friend Rounded operator+(Rounded a, double c) { return a.apply(ScalarOp::add, c); }
+  friend Rounded operator-(Rounded a, double c) { return a.apply(ScalarOp::sub, c); }
+  friend Rounded operator*(double c, Rounded a) { return a.apply(ScalarOp::mul, c); }
+  friend Rounded operator-(double c, Rounded a) { return {c - a.t_, a.to_}; }
+  friend Rounded operator/(Rounded a, double c) { return a.apply(ScalarOp::div, c); }
+  friend Rounded operator/(Rounded a, Rounded b) { return a.apply(ScalarOp::div, b); }
+  friend Term operator<=(Rounded a, double c) { return a.t_ <= c; }
+  friend Term equal(Rounded a, double c) { return equal(a.t_, c); }
+  friend Rounded floor(Rounded a) { return a.apply(ScalarOp::floor); }
+
+ private:
+  Term t_;
+  DType to_;
+};
+
 /// One dimension of the image that is sampled.
 struct Axis {
   Expr size;
@@ -23,40 +55,40 @@ struct Axis {
   bool align_corners;
 
   /// From [-1, 1] to pixels.
-  [[nodiscard]] Term pixel(Term x) const {
+  [[nodiscard]] Rounded pixel(Rounded x) const {
     if (align_corners) return (x + 1) / 2 * x.of(size - 1);
     return ((x + 1) * x.of(size) - 1) / 2;
   }
-  [[nodiscard]] Term padded(Term x) const {
+  [[nodiscard]] Rounded padded(Rounded x) const {
     if (outside == Outside::zeros) return x;
-    const Term in = outside == Outside::border ? x : reflected(x);
-    return min(max(in, 0), x.of(size - 1));
+    const Rounded in = outside == Outside::border ? x : reflected(x);
+    return in.apply(ScalarOp::fmax, 0).apply(ScalarOp::minimum, x.of(size - 1));  // NaN becomes 0
   }
 
  private:
   /// Mirrored at the centers of the outer pixels (align_corners) or at their edges.
-  [[nodiscard]] Term reflected(Term x) const {
+  [[nodiscard]] Rounded reflected(Rounded x) const {
     const double low = align_corners ? 0 : -0.5;
-    const Term span = x.of(align_corners ? size - 1 : size);
-    const Term away = abs(x - low);
-    const Term extra = away.apply(ScalarOp::fmod, span), flips = floor(away / span);
-    const Term even = equal(flips.apply(ScalarOp::fmod, flips.of(2)), 0);
-    return (span <= 0).pick(x.of(0), even.pick(extra + low, span - extra + low));
+    const Rounded span = x.of(align_corners ? size - 1 : size);
+    const Rounded away = (x - low).apply(ScalarOp::abs);
+    const Rounded extra = away.apply(ScalarOp::fmod, span), flips = floor(away / span);
+    const Term even = equal(flips.apply(ScalarOp::fmod, 2), 0);
+    return Rounded::pick(span <= 0, x.of(0), Rounded::pick(even, extra + low, span - extra + low));
   }
 };
 
-/// The element at a whole-numbered place, with its weight.
-std::array<Term, 2> tap_at(const Axis& axis, Term place, Term weight) {
-  const Term inside = place >= 0 && place <= place.of(axis.size - 1);
-  const Term index = min(max(place, 0), place.of(axis.size - 1));
-  return {inside.pick(index, place.of(0)).as(DType::i64), inside.pick(weight, weight.of(0))};
+/// The element at a whole-numbered place, with its weight. The bounds are exact: 511 is 512 in bf16.
+std::array<Term, 2> tap_at(const Axis& axis, Rounded place, Rounded weight) {
+  const Term at = place.wide(), last = at.of(axis.size - 1), first = at.of(0);
+  const Term inside = at >= first && at <= last;
+  return {inside.pick(at, first).as(DType::i64), Rounded::pick(inside, weight, weight.of(0)).stored()};
 }
 
 /// Weight of the k-th of four neighbours for a fraction t (Keys' kernel with a = -0.75, as PyTorch's).
-Term cubic_weight(Term t, int k) {
+Rounded cubic_weight(Rounded t, int k) {
   constexpr double a = -0.75;
-  const auto near = [](Term x) { return ((a + 2) * x - (a + 3)) * x * x + 1; };
-  const auto far = [](Term x) { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a; };
+  const auto near = [](Rounded x) { return ((a + 2) * x - (a + 3)) * x * x + 1; };
+  const auto far = [](Rounded x) { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a; };
   switch (k) {
     case 0:
       return far(t + 1);
@@ -73,51 +105,70 @@ std::vector<Tap> taps(Builder& b, const Axis& axis, Interpolation how, Val coord
   std::vector<Tap> out;
   const auto add = [&](auto body) {
     const auto both = compute_all(
-        b, [&](Term x) { return body(axis.pixel(x.as(compute_type(x.type())))); }, coordinate);
+        b, [&](Term x) { return body(axis.pixel(Rounded(x, coordinate.dtype()))); }, coordinate);
     out.push_back({both[0], both[1]});
   };
   const int count = how == Interpolation::nearest ? 1 : how == Interpolation::linear ? 2 : 4;
   for (int k = 0; k < count; ++k) {
-    if (how == Interpolation::nearest) add([&](Term x) { return tap_at(axis, axis.padded(x).apply(ScalarOp::round), x.of(1)); });
+    if (how == Interpolation::nearest) add([&](Rounded x) { return tap_at(axis, axis.padded(x).apply(ScalarOp::round), x.of(1)); });
     if (how == Interpolation::linear)
-      add([&](Term x) {
-        const Term p = axis.padded(x), low = floor(p), t = p - low;
+      add([&](Rounded x) {
+        const Rounded p = axis.padded(x), low = floor(p), t = p - low;
         return tap_at(axis, low + k, k == 0 ? 1 - t : t);
       });
     if (how == Interpolation::cubic)
-      add([&](Term x) {
-        const Term low = floor(x);
+      add([&](Rounded x) {
+        const Rounded low = floor(x);
         return tap_at(axis, axis.padded(low + (k - 1)), cubic_weight(x - low, k));
       });
   }
   return out;
 }
 
-/// The sum over all combinations of taps (one per spatial dimension) of weight times element: x[N, C, *S], taps [N, P] → [N, C, P].
-Val sample(Builder& b, Val x, const std::vector<std::vector<Tap>>& by_dim) {
+/// The positions and weights of pairs of taps; `inner_size` elements lie between neighbours of the outer dimension.
+Tap combined(Builder& b, const Tap& outer, const Tap& inner, const Expr& inner_size) {
+  const auto body = [&](Term i, Term w, Term j, Term v) {
+    return std::array{i * i.of(inner_size) + j, (Rounded(v, v.type()) * Rounded(w, w.type())).stored()};
+  };
+  const auto both = compute_all(b, body, outer.index, outer.weight, inner.index, inner.weight);
+  return {both[0], both[1]};
+}
+
+/// total + value * weight; no total: the product. value [N, C, P], weight [N, P].
+Val add_weighted(Builder& b, Val total, Val value, Val weight) {
+  const auto product = [](Term v, Term w) { return Rounded(v, v.type()) * Rounded(w, w.type()); };
+  const Val w = b.unsqueeze(weight, 1);
+  if (!total.defined())
+    return compute(
+        b, [&](Term v, Term u) { return product(v, u).stored(); }, value, w);
+  return compute(
+      b, [&](Term t, Term v, Term u) { return (Rounded(t, t.type()) + product(v, u)).stored(); }, total, value, w);
+}
+
+/// What a sample's taps (one list per spatial dimension) give together: x[N, C, *S], taps [N, P] → [N, C, P].
+Val sample(Builder& b, Val x, const std::vector<std::vector<Tap>>& by_dim, Interpolation how) {
   const Shape spatial(x.sizes().begin() + 2, x.sizes().end());
   const Val planes = b.reshape(x, {x.size(0), x.size(1), sym::product(spatial)});
-  std::vector<Tap> corners = by_dim[0];
-  for (std::size_t d = 1; d < by_dim.size(); ++d) {
+  const auto value_at = [&](Val index) { return b.gather(planes, b.expand(b.unsqueeze(index, 1), {x.size(0), x.size(1), index.size(1)}), 2); };
+  Val total;
+  if (how == Interpolation::cubic) {  // two dimensions: rows first, as PyTorch sums them
+    for (const Tap& y : by_dim[0]) {
+      Val row;
+      for (const Tap& across : by_dim[1]) row = add_weighted(b, row, value_at(combined(b, y, across, spatial[1]).index), across.weight);
+      total = add_weighted(b, total, row, y.weight);
+    }
+    return total;
+  }
+  std::vector<Tap> corners = by_dim.back();
+  Expr plane = spatial.back();
+  for (std::size_t d = by_dim.size() - 1; d-- > 0; plane = plane * spatial[d]) {
     std::vector<Tap> next;
-    for (const Tap& outer : corners)
-      for (const Tap& inner : by_dim[d]) {
-        const auto body = [&](Term i, Term w, Term j, Term v) { return std::array{i * i.of(spatial[d]) + j, w * v}; };
-        const auto both = compute_all(b, body, outer.index, outer.weight, inner.index, inner.weight);
-        next.push_back({both[0], both[1]});
-      }
+    for (const Tap& outer : by_dim[d])
+      for (const Tap& inner : corners) next.push_back(combined(b, outer, inner, plane));
     corners = std::move(next);
   }
-  const Shape sizes{x.size(0), x.size(1), corners[0].index.size(1)};
-  Val total;
-  for (const Tap& corner : corners) {
-    const Val value = b.gather(planes, b.expand(b.unsqueeze(corner.index, 1), sizes), 2), weight = b.unsqueeze(corner.weight, 1);
-    total = total.defined() ? compute(
-                                  b, [](Term s, Term v, Term w) { return s + v.as(w.type()) * w; }, total, value, weight)
-                            : compute(
-                                  b, [](Term v, Term w) { return v.as(w.type()) * w; }, value, weight);
-  }
-  return b.cast(total, x.dtype());
+  for (const Tap& corner : corners) total = add_weighted(b, total, value_at(corner.index), corner.weight);
+  return total;
 }
 
 /// x[N, C, *S], grid[N, *O, dims] with the last spatial dimension first.
@@ -135,7 +186,7 @@ void convert_grid_sampler(Context& c) {
   }
   Shape sizes{x.size(0), x.size(1)};
   sizes.insert(sizes.end(), output.begin(), output.end());
-  c.set(0, b.reshape(sample(b, x, by_dim), sizes));
+  c.set(0, b.reshape(sample(b, x, by_dim, how), sizes));
 }
 
 // ---- affine grid ----

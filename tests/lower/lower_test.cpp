@@ -17,7 +17,9 @@ namespace {
 
 using core::Op;
 
-ir::Program program(const std::string& file) { return import::load_pt2(std::string(REPRISE_TEST_MODELS) + "/generations/torch-2.13.0/" + file); }
+ir::Program program(const std::string& file, const std::string& folder = "generations/torch-2.13.0/") {
+  return import::load_pt2(std::string(REPRISE_TEST_MODELS) + "/" + folder + file);
+}
 plan::Plan plan_of(const std::string& file, const CompileOptions& options = {}) { return api::build_plan(program(file), options); }
 
 std::vector<plan::Command> commands_of(const plan::Plan& plan, Op op) {
@@ -68,6 +70,19 @@ TEST(Lower, TiedWeightsAreOne) {
   for (const auto& w : plan.weights) seen.push_back(w.data.data());
   std::sort(seen.begin(), seen.end());
   EXPECT_EQ(std::adjacent_find(seen.begin(), seen.end()), seen.end());
+}
+
+// The loop command names the predicate, which its first block writes: it must be there from the loop's own position to the loop's end.
+TEST(Lower, PredicateOfALoopLivesAsLongAsTheLoop) {
+  for (const char* file : {"while_loops.pt2", "while_loops.core.pt2"}) {
+    const auto plan = api::build_plan(program(file, "ops/"), {});
+    const auto loops = commands_of(plan, Op::while_loop);
+    ASSERT_EQ(loops.size(), 1u);
+    const auto& predicate = plan.buffers[static_cast<std::size_t>(loops[0].inputs.at(0).buffer)];
+    EXPECT_LE(predicate.first, loops[0].position);
+    EXPECT_EQ(predicate.last, plan.blocks[static_cast<std::size_t>(loops[0].blocks[1])].commands.back().position);
+    EXPECT_NO_THROW(plan::verify(plan));
+  }
 }
 
 // ---- profiles ---------------------------------------------------------------------------------------------------------------------------

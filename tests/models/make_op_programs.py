@@ -10,6 +10,7 @@ import warnings
 
 import op_programs_flow  # noqa: F401
 import op_programs_tensor  # noqa: F401
+import op_programs_values  # noqa: F401
 import op_tools
 import torch
 from export_tools import arrays, save_arrays

@@ -33,6 +33,8 @@ RENAMED = {
 UNWANTED = {"empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided", "sparse.mm"}  # no values, or no dense program
 UNWANTED_VARIANTS = {"complex", "decomposed", "grad", "triton_optimized"}
 RANDOM_IN_TRAINING = {"alpha_dropout", "dropout", "feature_alpha_dropout", "rrelu"}
+UNSTABLE = {"argsort", "kthvalue", "sort", "topk"}  # which of equal elements they name is open
+STABLE_UP_TO = 16  # elements that PyTorch sorts in place of one another, never past an equal one
 DATA = (int, float, bool, str, type(None), torch.Tensor, torch.dtype, torch.layout, torch.device, torch.memory_format, slice, type(...))
 
 
@@ -93,15 +95,48 @@ def spread(items: list, count: int) -> list:
     return items if len(items) <= count else [items[i * (len(items) - 1) // (count - 1)] for i in range(count)]
 
 
+def distinct(values: torch.Tensor) -> torch.Tensor:
+    """The same order with no value twice: whole numbers, or floats of evenly spaced bits."""
+    count = values.numel()
+    if values.dtype == torch.bool or count == values.unique().numel():
+        return values
+    if values.is_floating_point():
+        bits = {torch.float16: torch.int16, torch.bfloat16: torch.int16, torch.float32: torch.int32}[values.dtype]
+        largest = torch.tensor(torch.finfo(values.dtype).max, dtype=values.dtype).view(bits).item()
+        ranked = (torch.arange(count, dtype=bits) * (largest // count)).view(values.dtype)
+    else:
+        ranked = torch.arange(count, dtype=values.dtype) - count // 2
+    result = torch.empty(count, dtype=values.dtype)
+    result[values.flatten().argsort(stable=True)] = ranked
+    return result.reshape(values.shape)
+
+
+def of_distinct_values(call: Call) -> Call | None:
+    """None where that cannot be: of many booleans."""
+    values, *others = call.args
+    if values.dtype == torch.bool and max(values.shape, default=0) > STABLE_UP_TO and not call.kwargs.get("stable"):
+        return None
+    return Call(call.function, (distinct(values), *others), call.kwargs)
+
+
 def candidate_calls(info, dtype: torch.dtype) -> list[Call]:
     calls = []
     for index, sample in enumerate(info.sample_inputs("cpu", dtype, requires_grad=False)):
         if index == CANDIDATES:
             break
         call = Call(info.op, *copied(((sample.input, *sample.args), sample.kwargs)))
-        if is_plain(call):
+        if info.name in UNSTABLE:
+            call = of_distinct_values(call)
+        if call is not None and is_plain(call):
             calls.append(call)
     return calls
+
+
+def wrong_ranks(program, want: list[torch.Tensor]) -> list[str]:
+    """What the program says of its own outputs may be wrong: unique_consecutive(dim=-1) is written with too many dimensions."""
+    output = next(node for node in reversed(program.graph.nodes) if node.op == "output")
+    said = [node.meta["val"].dim() for node in output.args[0] if node is not None][-len(want) :]
+    return [f"output {i} is said to have rank {rank}, not {t.dim()}" for i, (rank, t) in enumerate(zip(said, want, strict=True)) if rank != t.dim()]
 
 
 def exported(calls: list[Call]) -> tuple[dict, list[str]]:
@@ -111,7 +146,7 @@ def exported(calls: list[Call]) -> tuple[dict, list[str]]:
     with torch.no_grad():
         want = module(*copied(module.inputs()))
         found = [f"{ending}: {text}" for ending, program in forms.items() for text in differences(program.module()(*copied(module.inputs())), want)]
-    return forms, found
+    return forms, found + [f"{ending}: {text}" for ending, program in forms.items() for text in wrong_ranks(program, want)]
 
 
 def export_problem(call: Call) -> str | None:

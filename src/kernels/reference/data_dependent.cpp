@@ -161,7 +161,7 @@ void repeat_rows(const OperandRef& repeats, const OperandRef& y, const std::stri
   for (std::int64_t i = 0; i < repeats.sizes[0]; ++i) {
     const auto n = static_cast<std::int64_t>(times[i * repeats.strides[0]]);
     REPRISE_CHECK(n >= 0, ShapeError, "[run/{}] repeats must not be negative (got {})", name, n);
-    REPRISE_CHECK(total + n <= y.sizes[0], ShapeError, "[run/{}] repeats sum to more than the result's size {}", name, y.sizes[0]);
+    REPRISE_CHECK(n <= y.sizes[0] - total, ShapeError, "[run/{}] repeats sum to more than the result's size {}", name, y.sizes[0]);
     std::fill_n(out + total, n, i);
     total += n;
   }
