@@ -115,7 +115,8 @@ Val spaced(Context& c, const std::function<Term(Term)>& finish) {
     if (steps < 2) return finish(start + i * 0);
     const auto last = static_cast<double>(steps - 1);
     const Term step = (end - start) / last;
-    return finish((i < static_cast<double>(steps / 2)).pick(start + step * i, end - step * (last - i)));
+    const std::int64_t middle = steps / 2;
+    return finish((i < static_cast<double>(middle)).pick(start + step * i, end - step * (last - i)));
   });
 }
 

@@ -160,7 +160,7 @@ void add_unit_dims(Registry& r) {
 Val slice(Context& c, Builder& b, Val self) {
   const int dim = dim_of(c, "dim", self.rank());
   const auto& symbols = b.graph().symbols;
-  const Expr size = self.size(dim);
+  const Expr& size = self.size(dim);
   const Expr start = c.is_none("start") ? Expr(0) : clamp_bound(c.integer("start"), size, symbols);
   const Expr end = c.is_none("end") ? size : clamp_bound(c.integer("end"), size, symbols);
   const auto step = c.fixed("step");
@@ -181,7 +181,7 @@ Val narrow(Context& c, Builder& b, Val self) {
 /// The same with a start that only the data tells: a copy.
 Val narrow_at(Context& c, Builder& b, Val self) {
   const int dim = dim_of(c, "dim", self.rank());
-  const Expr size = self.size(dim);
+  const Expr& size = self.size(dim);
   const Val start = b.reshape(b.cast(c.tensor("start"), DType::i64), {1});
   const Val index = compute(
       b, [&](Term i, Term s) { return i + (s < 0).pick(s + s.of(size), s); }, positions(b, c.integer("length"), 0, 1), start);
