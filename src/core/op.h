@@ -18,33 +18,33 @@
 //                                                              leading ones then 1s; rms: y, rstd? (no mean); group: x[N, C, *S], weight[C], bias[C], mean[N,
 //                                                              G], rstd[N, G] (stats are f32 for f16/bf16 input unless their output dtype says otherwise)
 //                x, mean[C], var[C], weight?[C], bias?[C] → y   {kind = batch, eps, has_weight, has_bias}      inference: x[N, C, *S]
-//   attention    q[*B, L, E], k[*B, S, E], v[*B, S, Ev], mask?[*B, L, S] → y[*B, L, Ev]   {scale, causal, has_mask}   mask: boolean (true = take part) or
-//   added;
-//                                                              causal counts from the upper left corner; a row with nothing to attend to is 0
+//   attention    q[*B, L, E], k[*B, S, E], v[*B, S, Ev], mask?[*B, L, S] → y[*B, L, Ev]   {scale, causal, has_mask}   mask: boolean (true = take part)
+//                                                              or added; causal counts from the upper left corner; a row with nothing to attend to is 0
 //   matmul       a[*B, M, K], b[*B, K, N], bias?[*B, M, N] → y[*B, M, N]          {has_bias}
 //   conv         x[N, Ci, *S], w[Co, Ci/g, *K], bias?[Co] → y[N, Co, *O]           {stride, padding, dilation, output_padding, groups, transposed, has_bias}
 //                                                              transposed: w[Ci, Co/g, *K]; 1 to 3 spatial dimensions; padding on both sides
 //   pool         x[N, C, *S] → y[N, C, *O], indices?[N, C, *O] i64   {kind = max | avg | adaptive_avg | adaptive_max, kernel, stride, padding, dilation,
 //                                                              count_include_pad, divisor (0: none)}   the adaptive kinds need only the sizes; indices are flat
 //                                                              in *S; windows are clipped as PyTorch's ceil_mode does
-//   resize       x[N, C, *S] → y[N, C, *O]                   {kind = nearest | nearest_exact | linear | cubic, align_corners, antialias, scales = per spatial
-//   dimension,
-//                                                              output/input as PyTorch was given it, 0: from the sizes}
-//   pad          x[*S] → y[*O]                               {kind = constant | reflect | replicate | circular, before, after (per dimension, may be negative
-//   but for circular),
-//                                                              value (real)}
+//   resize       x[N, C, *S] → y[N, C, *O]                   {kind = nearest | nearest_exact | linear | cubic, align_corners, antialias, scales = per
+//                                                              spatial dimension, output/input as PyTorch was given it, 0: from the sizes}
+//   pad          x[*S] → y[*O]                               {kind = constant | reflect | replicate | circular, before, after (per dimension, may be
+//                                                              negative but for circular), value (real)}
 //   concat       x_i … → y                                   {axis}
 //   gather       x, index i64 → y[index sizes]               {axis}              as torch.gather
 //   scatter      x, index i64, src[index sizes] → y[x sizes] {axis, reduce = none | sum | prod | mean | max | min, include_self}
 //   index        x, indices_j[*I] i64 … → y                  {axes, position}    x[…, i_j, …]: dimension axes[j] of x is indexed by indices_j; the index
-//   dimensions *I stand
-//                                                              in y at `position` among the kept dimensions; negative indices wrap; outside: ShapeError
+//                                                              dimensions *I stand in y at `position` among the kept dimensions; negative indices wrap;
+//                                                              outside: ShapeError
 //   index_put    x, values[index's y sizes], indices_j … → y[x sizes]   {axes, position, accumulate}   last write wins where an index repeats
-//   write_view   x, src[*V] → y[x sizes]                     {sizes, strides, offset}   y = x but for the elements of the view (of x's contiguous form), which
-//   are src sort         x → values, indices i64                     {axis, descending, stable}   NaN sorts last ascending, first descending topk         x →
-//   values[k along axis], indices i64       {axis, largest, sorted}    k is the output's size search_sorted  sorted[*B, n], values[*B, m] → y[*B, m] i64 or i32
-//   {right} iota         → y[n]                                      {start, step}       integers: exprs; reals: doubles fill         → y[*S] {value} bool,
-//   integer expr or real random       → y[*S]                                     {kind = uniform | normal | integers, low, high, seed_slot}
+//   write_view   x, src[*V] → y[x sizes]                     {sizes, strides, offset}   y = x but for the elements of the view (of x's contiguous form),
+//                                                              which are src
+//   sort         x → values, indices i64                     {axis, descending, stable}   NaN sorts last ascending, first descending; equals keep their order
+//   topk         x → values[k along axis], indices i64       {axis, largest, sorted}      k is the output's size; of equal elements the first
+//   search_sorted  sorted[*B, n], values[*B, m] → y[*B, m] i64 or i32   {right}
+//   iota         → y[n]                                      {start, step}       integers: exprs; reals: doubles
+//   fill         → y[*S]                                     {value}             bool, integer expr or real
+//   random       → y[*S]                                     {kind = uniform | normal | integers, low, high, seed_slot}
 //
 // Data-dependent sizes: each defines the symbols that the node lists (`defines`), one per element of its last output `count`, an i64 vector; an output that is
 // sized by such a symbol is stored with its upper bound and its first elements are used.
