@@ -1,5 +1,7 @@
 #include "kernels/kernel.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "sym/evaluate.h"
 
@@ -63,9 +65,11 @@ sym::Number evaluate_constant(const sym::Expr& e) {
 void run_reference(core::Op op, const core::Attrs& attrs, std::span<const Tensor> inputs, std::span<const Tensor> outputs, int threads) {
   std::vector<OperandRef> in, out;
   std::vector<void*> bindings;
+  // One slot for tensors that begin at one address: an output may be an input's own memory.
   const auto bind = [&bindings](const Tensor& tensor) {
-    bindings.push_back(tensor.data());
-    return operand_of(tensor, static_cast<int>(bindings.size()) - 1);
+    const auto slot = std::find(bindings.begin(), bindings.end(), tensor.data()) - bindings.begin();
+    if (slot == static_cast<std::ptrdiff_t>(bindings.size())) bindings.push_back(tensor.data());
+    return operand_of(tensor, static_cast<int>(slot));
   };
   for (const Tensor& tensor : inputs) in.push_back(bind(tensor));
   for (const Tensor& tensor : outputs) out.push_back(bind(tensor));

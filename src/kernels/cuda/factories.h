@@ -13,4 +13,25 @@ StepPtr make_reduce(Gpu& gpu, const StepSpec& spec);
 StepPtr make_item(Gpu& gpu, const StepSpec& spec);
 StepPtr make_check(Gpu& gpu, const StepSpec& spec);
 
+StepPtr make_scan(Gpu& gpu, const StepSpec& spec);
+StepPtr make_softmax(Gpu& gpu, const StepSpec& spec);
+StepPtr make_norm(Gpu& gpu, const StepSpec& spec);
+StepPtr make_pool(Gpu& gpu, const StepSpec& spec);
+StepPtr make_resize(Gpu& gpu, const StepSpec& spec);
+StepPtr make_pad(Gpu& gpu, const StepSpec& spec);
+StepPtr make_concat(Gpu& gpu, const StepSpec& spec);
+StepPtr make_write_view(Gpu& gpu, const StepSpec& spec);
+StepPtr make_gather(Gpu& gpu, const StepSpec& spec);
+StepPtr make_index(Gpu& gpu, const StepSpec& spec);
+StepPtr make_scatter(Gpu& gpu, const StepSpec& spec);
+StepPtr make_index_put(Gpu& gpu, const StepSpec& spec);
+StepPtr make_sort(Gpu& gpu, const StepSpec& spec);
+StepPtr make_topk(Gpu& gpu, const StepSpec& spec);
+StepPtr make_search_sorted(Gpu& gpu, const StepSpec& spec);
+StepPtr make_random(Gpu& gpu, const StepSpec& spec);
+StepPtr make_nonzero(Gpu& gpu, const StepSpec& spec);
+StepPtr make_unique(Gpu& gpu, const StepSpec& spec);
+StepPtr make_nms(Gpu& gpu, const StepSpec& spec);
+StepPtr make_repeat_interleave(Gpu& gpu, const StepSpec& spec);
+
 }  // namespace reprise::kernels::cuda

@@ -13,8 +13,33 @@ struct Entry {
 };
 
 constexpr Entry kTable[] = {
-    {Op::pointwise, make_pointwise}, {Op::copy, make_copy}, {Op::fill, make_fill},   {Op::iota, make_iota},
-    {Op::reduce, make_reduce},       {Op::item, make_item}, {Op::check, make_check},
+    {Op::pointwise, make_pointwise},
+    {Op::copy, make_copy},
+    {Op::fill, make_fill},
+    {Op::iota, make_iota},
+    {Op::reduce, make_reduce},
+    {Op::item, make_item},
+    {Op::check, make_check},
+    {Op::scan, make_scan},
+    {Op::softmax, make_softmax},
+    {Op::norm, make_norm},
+    {Op::pool, make_pool},
+    {Op::resize, make_resize},
+    {Op::pad, make_pad},
+    {Op::concat, make_concat},
+    {Op::write_view, make_write_view},
+    {Op::gather, make_gather},
+    {Op::index, make_index},
+    {Op::scatter, make_scatter},
+    {Op::index_put, make_index_put},
+    {Op::sort, make_sort},
+    {Op::topk, make_topk},
+    {Op::search_sorted, make_search_sorted},
+    {Op::random, make_random},
+    {Op::nonzero, make_nonzero},
+    {Op::unique, make_unique},
+    {Op::nms, make_nms},
+    {Op::repeat_interleave, make_repeat_interleave},
 };
 
 }  // namespace
