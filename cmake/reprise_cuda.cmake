@@ -47,14 +47,24 @@ set(embedded ${PROJECT_BINARY_DIR}/cuda_texts.cpp)
 add_custom_command(OUTPUT ${embedded} COMMAND ${CMAKE_COMMAND} -DOUTPUT=${embedded} "-DTEXTS=${cuda_texts}" -P ${PROJECT_SOURCE_DIR}/cmake/embed_texts.cmake
                    DEPENDS ${cuda_texts} ${PROJECT_SOURCE_DIR}/cmake/embed_texts.cmake VERBATIM)
 
-add_library(reprise_cuda MODULE ${cuda_sources} ${cuda_device_sources} ${embedded})
-target_compile_features(reprise_cuda PRIVATE cxx_std_20)
-target_include_directories(reprise_cuda PRIVATE ${PROJECT_SOURCE_DIR}/src)
-target_include_directories(reprise_cuda SYSTEM PRIVATE ${REPRISE_CUDA_INCLUDE} ${REPRISE_CUDA_WHEELS}/nvidia/cu13/include ${REPRISE_CUDA_WHEELS}/nvidia/cudnn/include
-                                                       ${REPRISE_CUDA_WHEELS}/include)
-target_compile_options(reprise_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:$<TARGET_PROPERTY:reprise_flags,INTERFACE_COMPILE_OPTIONS>>)
+# The objects by themselves, so that tests see what the library hides.
+add_library(reprise_cuda_objects OBJECT ${cuda_sources} ${cuda_device_sources} ${embedded})
+target_compile_features(reprise_cuda_objects PUBLIC cxx_std_20)
+target_include_directories(reprise_cuda_objects PUBLIC ${PROJECT_SOURCE_DIR}/src)
+target_include_directories(reprise_cuda_objects SYSTEM PUBLIC ${REPRISE_CUDA_INCLUDE} ${REPRISE_CUDA_WHEELS}/nvidia/cu13/include
+                                                              ${REPRISE_CUDA_WHEELS}/nvidia/cudnn/include ${REPRISE_CUDA_WHEELS}/include)
+target_compile_options(reprise_cuda_objects PRIVATE $<$<COMPILE_LANGUAGE:CXX>:$<TARGET_PROPERTY:reprise_flags,INTERFACE_COMPILE_OPTIONS>>)
+target_link_libraries(reprise_cuda_objects PUBLIC reprise::runtime fmt::fmt Threads::Threads ${CMAKE_DL_LIBS})
+
+add_library(reprise_cuda MODULE $<TARGET_OBJECTS:reprise_cuda_objects>)
 target_link_libraries(reprise_cuda PRIVATE reprise::runtime fmt::fmt Threads::Threads ${CMAKE_DL_LIBS})
 # A static runtime library is inside as well: its names stay inside. The two copies meet in interfaces and exceptions only.
 target_link_options(reprise_cuda PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/reprise_cuda.map -Wl,-Bsymbolic -Wl,--gc-sections -Wl,--no-undefined)
-set_target_properties(reprise_cuda PROPERTIES OUTPUT_NAME reprise_cuda LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/reprise_cuda.map
-                      BUILD_RPATH "${REPRISE_CUDA_WHEELS}/nvidia/cu13/lib;${REPRISE_CUDA_WHEELS}/nvidia/cudnn/lib" INSTALL_RPATH "\$ORIGIN")
+set_target_properties(
+  reprise_cuda
+  PROPERTIES OUTPUT_NAME reprise_cuda
+             LINKER_LANGUAGE CXX
+             LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}
+             LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/reprise_cuda.map
+             BUILD_RPATH "${REPRISE_CUDA_WHEELS}/nvidia/cu13/lib;${REPRISE_CUDA_WHEELS}/nvidia/cudnn/lib"
+             INSTALL_RPATH "\$ORIGIN")

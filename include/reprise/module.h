@@ -41,11 +41,11 @@ class Module {
   struct Impl;
   explicit Module(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-  /// Calls with one Argument per flattened user input; constants may be left out altogether, or passed and are then checked. Inputs may be non-contiguous; they
-  /// must stay unchanged during the call, but for those that the program mutates: the call writes these. Results are new tensors, one entry per flattened
-  /// output, and are complete on return. Throws InvalidArgument (count, kind, dtype, device), ShapeError (rank, size against range and profile, sizes
-  /// that disagree or that data makes too large), OutOfMemory, and what steps find in the data (an index out of range). The module stays usable after
-  /// any of them; only state and mutated inputs may be half written when a step throws.
+  /// Calls with one Argument per flattened user input; constants may be left out altogether, or passed and are then checked. Inputs may be non-contiguous; for
+  /// a module on a GPU they may be on the host (each call copies them). They must stay unchanged during the call, but for those that the program mutates: the
+  /// call writes these. Results are new tensors, one entry per flattened output, and are complete on return. Throws InvalidArgument (count, kind, dtype,
+  /// device), ShapeError (rank, size against range and profile, sizes that disagree or that data makes too large), OutOfMemory, and what steps find in the data
+  /// (an index out of range). The module stays usable after any of them; only state and mutated inputs may be half written when a step throws.
   std::vector<Argument> operator()(std::span<const Argument> inputs) const;
   /// The same without constants; integer inputs are 0-d integer tensors on the CPU.
   std::vector<Argument> operator()(std::span<const Tensor> inputs) const;

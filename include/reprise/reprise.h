@@ -11,4 +11,5 @@
 #include "reprise/module.h"
 #include "reprise/npz.h"
 #include "reprise/program.h"
+#include "reprise/runtime.h"
 #include "reprise/tensor.h"

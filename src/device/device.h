@@ -70,6 +70,9 @@ class DeviceHandle {
   /// True when the host reads and writes device memory directly.
   [[nodiscard]] virtual bool host_visible() const = 0;
 
+  /// What the addresses in a binding table must be multiples of.
+  [[nodiscard]] virtual std::size_t slot_alignment() const = 0;
+
   [[nodiscard]] virtual Stream& default_stream() = 0;
   [[nodiscard]] virtual std::unique_ptr<Stream> make_stream() = 0;
   [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;

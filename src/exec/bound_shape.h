@@ -23,8 +23,9 @@ struct ShapeKey {
 };
 
 struct BoundStage {
-  std::unique_ptr<device::CommandList> list;  // null: not bound yet
-  std::vector<sym::Number> symbols;           // of Stage::data_symbols, when it was bound
+  std::shared_ptr<const device::CommandList> list;  // null: not bound yet
+  std::unique_ptr<device::Recording> recording;     // of `list`, once a call asked for one
+  std::vector<sym::Number> symbols;                 // of Stage::data_symbols, when it was bound
 };
 
 /// Memory for one tensor output.

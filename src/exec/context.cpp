@@ -25,6 +25,7 @@ sym::Number to_number(T value) {
 
 ExecutionContext::ExecutionContext(ExecutablePtr executable)
     : executable_(std::move(executable)),
+      own_stream_(executable_->device()->host_visible() ? nullptr : executable_->device()->make_stream()),
       values_(executable_->plan().symbols),
       temps_(executable_->device(), reserve_for(*executable_)),
       scratch_(executable_->device(), 0),
@@ -77,7 +78,8 @@ std::byte* ExecutionContext::staging(std::size_t bytes) {
   return staging_.base();
 }
 
-void ExecutionContext::run(device::Stream& stream) {
+void ExecutionContext::run(device::Stream& stream, bool recorded) {
+  recorded_ = recorded;
   try {
     run_block(0, stream);
   } catch (...) {
@@ -116,8 +118,14 @@ void ExecutionContext::run_stage(const Stage& stage, device::Stream& stream) {
 
 void ExecutionContext::run_steps(const Stage& stage, device::Stream& stream) {
   BoundStage& ready = bound(stage);
-  if (ready.list->size() > 0) ready.list->enqueue(stream, bindings_.data());
+  if (ready.list->size() > 0) enqueue(ready, stream);
   if (!stage.last().defines.empty()) read_defined(stage.last(), stream);
+}
+
+void ExecutionContext::enqueue(BoundStage& stage, device::Stream& stream) {
+  if (!recorded_) return stage.list->enqueue(stream, bindings_.data());
+  if (stage.recording == nullptr) stage.recording = executable_->device()->record(stage.list, bindings_);
+  stage.recording->replay(stream, bindings_);
 }
 
 BoundStage& ExecutionContext::bound(const Stage& stage) {
@@ -134,6 +142,7 @@ BoundStage& ExecutionContext::bound(const Stage& stage) {
 }
 
 void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
+  entry.recording = nullptr;
   entry.list = nullptr;
   entry.symbols.clear();
   for (const int symbol : stage.data_symbols) {

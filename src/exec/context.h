@@ -36,8 +36,11 @@ class ExecutionContext {
   /// Context-owned memory for copies of inputs; the contents of an earlier call's are lost. Throws OutOfMemory.
   [[nodiscard]] std::byte* staging(std::size_t bytes);
 
-  /// Executes and waits until all is done, also when it throws: ShapeError when data defines a size outside its range, and what steps throw.
-  void run(device::Stream& stream);
+  /// The stream of this context's calls: the default one where that runs inline, else one of its own.
+  [[nodiscard]] device::Stream& stream() { return own_stream_ != nullptr ? *own_stream_ : executable_->device()->default_stream(); }
+  /// Executes and waits until all is done, also when it throws: ShapeError when data defines a size outside its range, and what steps throw. `recorded`: each
+  /// stage is recorded when it first runs at a shape, and replayed.
+  void run(device::Stream& stream, bool recorded = false);
 
   /// After `run`: all symbols.
   [[nodiscard]] const SymbolValues& symbols() const { return values_; }
@@ -62,6 +65,7 @@ class ExecutionContext {
   void run_block(int block, device::Stream& stream);
   void run_stage(const Stage& stage, device::Stream& stream);
   void run_steps(const Stage& stage, device::Stream& stream);
+  void enqueue(BoundStage& stage, device::Stream& stream);
   BoundStage& bound(const Stage& stage);
   void bind_stage(const Stage& stage, BoundStage& bound);
   void ensure_dynamic(const Stage& stage);
@@ -70,6 +74,7 @@ class ExecutionContext {
   [[nodiscard]] bool read_predicate(const plan::Command& command, device::Stream& stream) const;
 
   ExecutablePtr executable_;
+  std::unique_ptr<device::Stream> own_stream_;
   SymbolValues values_;
   Arena temps_, scratch_, staging_;
   std::vector<void*> bindings_;
@@ -79,6 +84,7 @@ class ExecutionContext {
   BoundShape* current_ = nullptr;
   const BoundShape* placed_ = nullptr;  // whose temps the bindings point at
   std::uint64_t clock_ = 0;
+  bool recorded_ = false;  // the call that runs
 };
 
 }  // namespace reprise::exec

@@ -49,7 +49,8 @@ void check_tensor(const InputSpec& spec, Device device, const Tensor& tensor) {
   REPRISE_CHECK(tensor.defined(), InvalidArgument, "[run/inputs] input '{}' is an undefined tensor", spec.name);
   REPRISE_CHECK(tensor.dtype() == spec.dtype, InvalidArgument, "[run/inputs] input '{}' has the wrong dtype (got {}, want {})", spec.name, name(tensor.dtype()),
                 name(spec.dtype));
-  REPRISE_CHECK(tensor.device() == device, InvalidArgument, "[run/inputs] input '{}' is on the wrong device (got {}, want {})", spec.name,
+  const bool host = tensor.device().type == DeviceType::cpu && device.type != DeviceType::cpu;
+  REPRISE_CHECK(tensor.device() == device || host, InvalidArgument, "[run/inputs] input '{}' is on the wrong device (got {}, want {})", spec.name,
                 tensor.device().str(), device.str());
   if (!spec.mutated) return;
   for (std::size_t d = 0; d < tensor.sizes().size(); ++d)

@@ -5,16 +5,16 @@
 #include "base/check.h"
 #include "exec/memory_planner.h"
 #include "runtime/memory_range.h"
+#include "runtime/modes.h"
+#include "tensor/strided_copy.h"
 
 namespace reprise::runtime {
 namespace {
 
 using plan::InputSpec;
 
-std::size_t staged_bytes(const exec::InputValue& value) {
-  const std::size_t bytes = value.tensor != nullptr ? value.tensor->nbytes() : sizeof(std::int64_t);
-  return (bytes + exec::kBufferAlignment - 1) / exec::kBufferAlignment * exec::kBufferAlignment;
-}
+std::size_t round_up(std::size_t bytes) { return (bytes + exec::kBufferAlignment - 1) / exec::kBufferAlignment * exec::kBufferAlignment; }
+std::size_t staged_bytes(const exec::InputValue& value) { return round_up(value.tensor != nullptr ? value.tensor->nbytes() : sizeof(std::int64_t)); }
 
 /// Row-major strides for `sizes` into `out`.
 void row_major(std::span<const std::int64_t> sizes, std::span<std::int64_t> out) {
@@ -25,9 +25,9 @@ void row_major(std::span<const std::int64_t> sizes, std::span<std::int64_t> out)
 }  // namespace
 
 Call::Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs)
-    : impl_(impl), inputs_(inputs), outputs_(outputs), lease_(take_bound()), staged_(inputs.size()) {
+    : impl_(impl), inputs_(inputs), outputs_(outputs), lease_(take_bound()), staged_(inputs.size()), staged_outputs_(outputs.size()) {
   check_outputs_apart_from_mutated();
-  place_inputs();
+  place();
 }
 
 exec::ContextPool::Lease Call::take_bound() {
@@ -49,12 +49,16 @@ void Call::check_outputs_apart_from_mutated() const {
   }
 }
 
+bool Call::is_placed_well(const Tensor& tensor) const {
+  return is_aligned(tensor) && reinterpret_cast<std::uintptr_t>(tensor.data()) % impl_.device->slot_alignment() == 0;
+}
+
 bool Call::must_stage(std::size_t input) const {
   const auto& value = inputs_[input];
   if (value.tensor == nullptr) return impl_.plan->inputs[input].kind == InputSpec::Kind::integer;
   const Tensor& tensor = *value.tensor;
   if (tensor.numel() == 0) return false;
-  if (!tensor.is_contiguous() || !is_aligned(tensor)) return true;
+  if (is_on_host(tensor) || !tensor.is_contiguous() || !is_placed_well(tensor)) return true;
   const auto overlaps = [&](const Tensor& other) { return overlap(tensor, other); };
   if (std::any_of(outputs_.begin(), outputs_.end(), overlaps)) return true;
   if (!impl_.plan->inputs[input].mutated) return false;
@@ -63,11 +67,13 @@ bool Call::must_stage(std::size_t input) const {
   return false;
 }
 
-void Call::place_inputs() {
+void Call::place() {
   std::size_t total = 0;
   const auto used = [&](std::size_t i) { return !impl_.executable->input_buffers(i).empty(); };
   for (std::size_t i = 0; i < inputs_.size(); ++i)
     if (used(i) && must_stage(i)) total += staged_bytes(inputs_[i]);
+  for (const Tensor& output : outputs_)
+    if (output.defined() && !is_placed_well(output)) total += round_up(output.nbytes());
   std::byte* next = total > 0 ? lease_->staging(total) : nullptr;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (!used(i)) continue;
@@ -78,6 +84,11 @@ void Call::place_inputs() {
       lease_->set_input(i, inputs_[i].tensor->data());
     }
   }
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (!outputs_[i].defined() || is_placed_well(outputs_[i])) continue;
+    staged_outputs_[i] = next;
+    next += round_up(outputs_[i].nbytes());
+  }
 }
 
 void Call::stage(std::size_t input, std::byte* copy) {
@@ -86,13 +97,19 @@ void Call::stage(std::size_t input, std::byte* copy) {
   staged_[input] = copy;
   lease_->set_input(input, copy);
   if (value.tensor == nullptr) {
-    device.copy(copy, &value.integer, sizeof value.integer, device.default_stream());
+    device.copy(copy, &value.integer, sizeof value.integer, stream());
     return;
   }
   const Tensor& tensor = *value.tensor;
+  if (is_on_host(tensor)) {
+    const Tensor packed = tensor.contiguous();
+    device.copy(copy, packed.data(), packed.nbytes(), stream());
+    if (!tensor.is_contiguous()) stream().synchronize();  // `packed` goes
+    return;
+  }
   exec::InlineVector<std::int64_t, 16> strides(tensor.sizes().size());
   row_major(tensor.sizes(), strides.span());
-  device.copy_strided(copy, strides.span(), tensor.data(), tensor.strides(), tensor.sizes(), item_size(tensor.dtype()), device.default_stream());
+  device.copy_strided(copy, strides.span(), tensor.data(), tensor.strides(), tensor.sizes(), item_size(tensor.dtype()), stream());
 }
 
 void Call::write_back(std::size_t input) {
@@ -100,19 +117,31 @@ void Call::write_back(std::size_t input) {
   const Tensor& tensor = *inputs_[input].tensor;
   exec::InlineVector<std::int64_t, 16> strides(tensor.sizes().size());
   row_major(tensor.sizes(), strides.span());
-  device.copy_strided(tensor.data(), tensor.strides(), staged_[input], strides.span(), tensor.sizes(), item_size(tensor.dtype()), device.default_stream());
+  if (!is_on_host(tensor)) {
+    device.copy_strided(tensor.data(), tensor.strides(), staged_[input], strides.span(), tensor.sizes(), item_size(tensor.dtype()), stream());
+    return;
+  }
+  const Tensor packed = tensor.is_contiguous() ? tensor : Tensor::empty(tensor.sizes(), tensor.dtype());
+  device.copy(packed.data(), staged_[input], packed.nbytes(), stream());
+  stream().synchronize();
+  if (!tensor.is_contiguous())
+    tensor::strided_copy(tensor.data(), tensor.strides(), packed.data(), packed.strides(), tensor.sizes(), item_size(tensor.dtype()));
 }
 
 void Call::run() {
-  auto& stream = impl_.device->default_stream();
-  lease_->run(stream);
+  lease_->run(stream(), cudagraphs_mode() != CudaGraphsMode::standard);
   bool wrote = false;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (staged_[i] == nullptr || !impl_.plan->inputs[i].mutated) continue;
     write_back(i);
     wrote = true;
   }
-  if (wrote) stream.synchronize();
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (staged_outputs_[i] == nullptr) continue;
+    impl_.device->copy(outputs_[i].data(), staged_outputs_[i], outputs_[i].nbytes(), stream());
+    wrote = true;
+  }
+  if (wrote) stream().synchronize();
 }
 
 }  // namespace reprise::runtime

@@ -15,28 +15,33 @@ namespace reprise::runtime {
 class Call {
  public:
   /// Takes the state's lock and a context, binds shapes and inputs. `outputs`: memory of the caller that the call will write. What a plan cannot read or write
-  /// in place is staged in the context: inputs that are not contiguous or not aligned, that overlap what the call writes, or mutated ones that overlap another
-  /// input.
+  /// in place is staged in the context: inputs that are not contiguous, not aligned, not on the device, that overlap what the call writes, or mutated ones that
+  /// overlap another input; outputs that are not aligned as the device wants it.
   Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs);
 
   [[nodiscard]] exec::ExecutionContext& context() const { return *lease_; }
-  /// Executes, waits, and writes staged copies of mutated inputs back.
+  /// Where output `index` of the caller's is to be written.
+  [[nodiscard]] void* output_address(std::size_t index) const { return staged_outputs_[index] != nullptr ? staged_outputs_[index] : outputs_[index].data(); }
+  /// Executes, waits, and writes staged outputs and mutated inputs back.
   void run();
 
  private:
   [[nodiscard]] exec::ContextPool::Lease take_bound();
   void check_outputs_apart_from_mutated() const;
+  [[nodiscard]] bool is_on_host(const Tensor& tensor) const { return tensor.device().type == DeviceType::cpu && !impl_.device->host_visible(); }
+  [[nodiscard]] bool is_placed_well(const Tensor& tensor) const;
   [[nodiscard]] bool must_stage(std::size_t input) const;
-  void place_inputs();
+  void place();
   void stage(std::size_t input, std::byte* copy);
   void write_back(std::size_t input);
+  [[nodiscard]] device::Stream& stream() const { return lease_->stream(); }
 
   Module::Impl& impl_;
   const InputValues& inputs_;
   std::span<const Tensor> outputs_;
   std::unique_lock<std::mutex> state_lock_;
   exec::ContextPool::Lease lease_;
-  exec::InlineVector<std::byte*, 16> staged_;  // per input; null: in place
+  exec::InlineVector<std::byte*, 16> staged_, staged_outputs_;  // per input, per output given; null: in place
 };
 
 }  // namespace reprise::runtime

@@ -39,7 +39,7 @@ std::vector<Argument> Module::Impl::call(std::span<const Tensor> inputs) { retur
 void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
   const auto values = runtime::check_arguments(*plan, device->id(), inputs);
   runtime::Call call(*this, values, outputs);
-  runtime::attach_outputs(*plan, device->id(), call.context(), outputs);
+  runtime::attach_outputs(*plan, device->id(), call, outputs);
   call.run();
 }
 

@@ -106,14 +106,14 @@ Tensor Results::take_counted(std::size_t index, std::span<const std::int64_t> si
   return exact;
 }
 
-void attach_outputs(const plan::Plan& plan, Device device, exec::ExecutionContext& context, std::span<const Tensor> outputs) {
+void attach_outputs(const plan::Plan& plan, Device device, const Call& call, std::span<const Tensor> outputs) {
   const auto want = static_cast<std::size_t>(std::count_if(plan.outputs.begin(), plan.outputs.end(), is_tensor));
   REPRISE_CHECK(outputs.size() == want, InvalidArgument, "[run/outputs] wrong number of outputs (got {}, want {})", outputs.size(), want);
   auto next = outputs.begin();
   for (std::size_t i = 0; i < plan.outputs.size(); ++i) {
     if (!is_tensor(plan.outputs[i])) continue;
-    check_output(plan.outputs[i], context.output(i), device, *next);
-    context.set_output(i, next->data());
+    check_output(plan.outputs[i], call.context().output(i), device, *next);
+    call.context().set_output(i, call.output_address(static_cast<std::size_t>(next - outputs.begin())));
     ++next;
   }
   check_apart(outputs);

@@ -8,6 +8,7 @@
 #include "exec/context.h"
 #include "plan/plan.h"
 #include "reprise/module.h"
+#include "runtime/call.h"
 
 namespace reprise::runtime {
 
@@ -33,6 +34,6 @@ class Results {
 
 /// Attaches tensors of the caller, one per tensor output, to the bound context. Throws InvalidArgument (count, dtype, device, contiguity, overlap, sizes that
 /// depend on data), ShapeError (sizes).
-void attach_outputs(const plan::Plan& plan, Device device, exec::ExecutionContext& context, std::span<const Tensor> outputs);
+void attach_outputs(const plan::Plan& plan, Device device, const Call& call, std::span<const Tensor> outputs);
 
 }  // namespace reprise::runtime

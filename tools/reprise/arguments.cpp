@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "reprise/runtime.h"
 
 namespace reprise::cli {
 
@@ -30,13 +31,16 @@ Argument constant_argument(const plan::ConstantValue& value) {
 
 // All CPU devices share one memory: the same elements under another device's name.
 Tensor on_device(const Tensor& t, Device device) {
-  if (t.device() == device || device.type != DeviceType::cpu) return t;
+  if (t.device() == device) return t;
+  if (device.type != DeviceType::cpu) return runtime::copy_to(t, device);
   return Tensor::from_blob(t.data(), t.sizes(), t.dtype(), t.strides(), device, [keep = t.storage()] {});
 }
 
-void place(std::vector<Argument>& arguments, Device device) {
-  for (auto& argument : arguments) {
-    if (auto* t = std::get_if<Tensor>(&argument)) *t = on_device(*t, device);
+// Integers stay on the host.
+void place(std::vector<Argument>& arguments, const plan::Plan& plan) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    auto* t = std::get_if<Tensor>(&arguments[i]);
+    if (t != nullptr && plan.inputs[i].kind == InputSpec::Kind::tensor) *t = on_device(*t, plan.settings.device);
   }
 }
 
@@ -92,7 +96,7 @@ std::vector<Argument> arguments_from(const std::vector<tensor::NamedTensor>& arr
                   spec.name, i);
     arguments.push_back(array != nullptr ? from_array(*array, spec) : constant_argument(spec.constant));
   }
-  place(arguments, plan.settings.device);
+  place(arguments, plan);
   for (const auto& [name, array] : arrays) {
     const bool extra = name.starts_with("input_") && !used.contains(name);
     REPRISE_CHECK(!extra, InvalidArgument, "[run/inputs] array '{}' belongs to no input (the program has {})", name, plan.inputs.size());
@@ -113,7 +117,7 @@ std::vector<Argument> random_arguments(const plan::Plan& plan, std::uint64_t see
       arguments.push_back(random_tensor(spec, plan, engine));
     }
   }
-  place(arguments, plan.settings.device);
+  place(arguments, plan);
   return arguments;
 }
 
@@ -121,7 +125,8 @@ std::vector<tensor::NamedTensor> arrays_from(const std::vector<Argument>& output
   std::vector<tensor::NamedTensor> arrays;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const auto name = fmt::format("{}_{}", prefix, i);
-    if (const auto* t = std::get_if<Tensor>(&outputs[i])) arrays.emplace_back(name, *t);
+    if (const auto* t = std::get_if<Tensor>(&outputs[i]))
+      arrays.emplace_back(name, t->device().type == DeviceType::cpu ? *t : runtime::copy_to(*t, Device::cpu()));
     if (const auto* v = std::get_if<std::int64_t>(&outputs[i])) arrays.emplace_back(name, scalar_tensor(DType::i64, *v));
     if (const auto* v = std::get_if<double>(&outputs[i])) arrays.emplace_back(name, scalar_tensor(DType::f64, *v));
     if (const auto* v = std::get_if<bool>(&outputs[i])) arrays.emplace_back(name, scalar_tensor(DType::boolean, *v));

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "model.h"
 #include "reprise/error.h"
+#include "reprise/runtime.h"
 #include "runtime/device_tensor.h"
 #include "runtime/module_impl.h"
 #include "verbs.h"
@@ -26,7 +27,7 @@ struct BenchFlags {
   int iterations = 0, warmup = 3;
   double seconds = 2;
   std::uint64_t seed = 0;
-  bool json = false;
+  bool cudagraphs = false, json = false;
   CompileFlags compile;
 };
 
@@ -116,6 +117,7 @@ int bench(const BenchFlags& flags) {
   auto start = Clock::now();
   const auto module = open_module(flags.model, flags.compile, !flags.json);
   const double load_ms = since(start);
+  runtime::set_cudagraphs_mode(flags.cudagraphs);
   const auto arguments = random_arguments(*module.impl()->plan, flags.seed);
   start = Clock::now();
   (void)module(arguments);
@@ -140,6 +142,7 @@ Verb add_bench(CLI::App& app) {
   app.add_option("--seconds", flags->seconds, "For each kind of call")->check(CLI::Range(0.0, 1e6));
   app.add_option("--warmup", flags->warmup, "Calls before them")->check(CLI::Range(0, 1000000));
   app.add_option("--random", flags->seed, "Seed of the inputs");
+  app.add_flag("--cudagraphs", flags->cudagraphs, "Record calls and replay them");
   app.add_flag("--json", flags->json, "Machine-readable output");
   flags->compile.add_to(app);
   return [flags] { return bench(*flags); };

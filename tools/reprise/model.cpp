@@ -75,7 +75,7 @@ void CompileFlags::add_to(CLI::App& app) {
   app.add_option("--opt", opt, "Shapes to tune for")->type_name("NAME=SHAPE");
   app.add_option("--max", max, "Largest shapes")->type_name("NAME=SHAPE");
   app.add_option("--dtype", dtype, "Weights and arithmetic: f32 (as exported), bf16 or f16")->check(CLI::IsMember({"f32", "bf16", "f16"}));
-  app.add_option("--device", device, "cpu[:N]");
+  app.add_option("--device", device, "cpu[:N] or cuda[:N]");
   app.add_option("--fallback-ops", fallback_ops, "ATen ops that run unfused")->delimiter(',');
   app.add_option("--min-block-size", min_block_size, "Engines of fewer ops are folded into the fallback beside them")->check(CLI::Range(1, 1000000));
   app.add_flag("--require-full-compilation", require_full_compilation, "Ops that fall back are an error");

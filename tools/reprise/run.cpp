@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "compare.h"
 #include "model.h"
+#include "reprise/runtime.h"
 #include "runtime/module_impl.h"
 #include "verbs.h"
 
@@ -23,7 +24,7 @@ struct RunFlags {
   std::optional<double> rtol, atol;
   std::uint64_t seed = 0;
   int repeat = 1;
-  bool json = false;
+  bool cudagraphs = false, json = false;
   CompileFlags compile;
 };
 
@@ -88,6 +89,7 @@ int run(const RunFlags& flags) {
   const auto arguments = flags.inputs.empty() ? random_arguments(plan, flags.seed) : arguments_from(tensor::load_npz(flags.inputs), plan);
   const auto reference = flags.expect.empty() ? Arrays{} : tensor::load_npz(flags.expect);
   const bool second = has_prefix(reference, "output2_");
+  runtime::set_cudagraphs_mode(flags.cudagraphs);
   const auto calls = call(module, arguments, flags.repeat, second);
 
   auto arrays = arrays_from(calls.first, "output");
@@ -130,6 +132,7 @@ Verb add_run(CLI::App& app) {
   app.add_option("--atol", flags->atol, "Absolute part")->check(CLI::NonNegativeNumber);
   app.add_option("--random", flags->seed, "Seed of the random inputs that are used without --inputs");
   app.add_option("--repeat", flags->repeat, "Number of calls")->check(CLI::Range(1, 1000000));
+  app.add_flag("--cudagraphs", flags->cudagraphs, "Record calls and replay them");
   app.add_flag("--json", flags->json, "Machine-readable output");
   flags->compile.add_to(app);
   return [flags] { return run(*flags); };

@@ -30,6 +30,8 @@ class CpuDevice final : public DeviceHandle {
   [[nodiscard]] std::string description() const override { return fmt::format("CPU, {} threads", std::max(1u, std::thread::hardware_concurrency())); }
   [[nodiscard]] bool host_visible() const override { return true; }
 
+  [[nodiscard]] std::size_t slot_alignment() const override { return 1; }
+
   [[nodiscard]] Stream& default_stream() override { return default_stream_; }
   [[nodiscard]] std::unique_ptr<Stream> make_stream() override { return std::make_unique<QueueStream>(); }
   [[nodiscard]] std::unique_ptr<Event> make_event() override { return std::make_unique<CpuEvent>(); }

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <map>
+#include <mutex>
+
 #include "base/check.h"
 #include "device/cuda/command_list.h"
 #include "device/cuda/memory.h"
@@ -16,6 +19,15 @@ CUevent event_of(const Event& event) { return static_cast<const CudaEvent&>(even
 CUdeviceptr pointer(const void* address) { return reinterpret_cast<CUdeviceptr>(address); }
 
 }  // namespace
+
+std::shared_ptr<CudaDevice> open(int index) {
+  static std::mutex mutex;
+  static auto& opened = *new std::map<int, std::weak_ptr<CudaDevice>>;  // never destroyed: a module may outlive it
+  const std::scoped_lock lock(mutex);
+  auto device = opened[index].lock();
+  if (device == nullptr) opened[index] = device = std::make_shared<CudaDevice>(index);
+  return device;
+}
 
 CudaDevice::~CudaDevice() {
   const CurrentContext current(gpu_->context());

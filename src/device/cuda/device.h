@@ -21,6 +21,8 @@ class CudaDevice final : public DeviceHandle {
   [[nodiscard]] std::string description() const override;
   [[nodiscard]] bool host_visible() const override { return false; }
 
+  [[nodiscard]] std::size_t slot_alignment() const override { return kSlotAlignment; }
+
   [[nodiscard]] Stream& default_stream() override { return default_stream_; }
   [[nodiscard]] std::unique_ptr<Stream> make_stream() override { return std::make_unique<CudaStream>(gpu_, false); }
   [[nodiscard]] std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(gpu_); }
@@ -42,5 +44,8 @@ class CudaDevice final : public DeviceHandle {
   std::shared_ptr<Gpu> gpu_;
   CudaStream default_stream_;
 };
+
+/// The handle that other users of the GPU have, if there are any.
+std::shared_ptr<CudaDevice> open(int index);
 
 }  // namespace reprise::device::cuda

@@ -53,7 +53,7 @@ struct KernelLaunch {
   CUfunction function = nullptr;
   Extent grid, block, cluster;
   unsigned shared_bytes = 0;          // dynamic; above 48 KB the limit is raised when the list is made
-  bool programmatic = false;          // every thread executes griddepcontrol.wait before it touches what earlier operations wrote, and before it ends
+  bool programmatic = false;          // no thread touches what earlier operations use before its griddepcontrol.wait; at least one of the grid executes it
   std::vector<std::byte> parameters;  // as the kernel declares them, each at its natural alignment; addresses of slots are filled in by `patches`
   std::vector<Patch> patches;
 };

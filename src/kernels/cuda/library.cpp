@@ -11,7 +11,7 @@ extern "C" {
 extern const int reprise_cuda_version REPRISE_EXPORT;
 const int reprise_cuda_version = reprise::device::kCudaLibraryVersion;
 
-REPRISE_EXPORT void reprise_cuda_open(int index, reprise::device::DevicePtr* device) { *device = std::make_shared<reprise::device::cuda::CudaDevice>(index); }
+REPRISE_EXPORT void reprise_cuda_open(int index, reprise::device::DevicePtr* device) { *device = reprise::device::cuda::open(index); }
 
 REPRISE_EXPORT void reprise_cuda_step_maker(const reprise::device::DevicePtr& device, reprise::kernels::StepMaker* maker) {
   *maker = [gpu = static_cast<const reprise::device::cuda::CudaDevice&>(*device).gpu()](const reprise::kernels::StepSpec& spec) {

@@ -32,7 +32,7 @@ Fold fold_of(const StepSpec& spec) {
     const char* name = kind == "sum" ? "Sum" : "Product";
     if (!is_floating(y)) return {fmt::format("{}<u64_t>", name), 8};
     const bool wide = y == DType::f64 || x == DType::f64 || is_integral(x);
-    return {fmt::format("{}<{}>", name, wide ? "f64_t" : "f32_t"), wide ? 8u : 4u};
+    return {fmt::format("{}<{}>", name, wide ? "f64_t" : "f32_t"), wide || kind == "sum" ? 8u : 4u};
   }
   if (kind == "max" || kind == "min") {
     check(x == y, spec, "max and min keep the dtype");

@@ -149,9 +149,13 @@ __device__ inline compute_t<T> round_to(From v) {
 template <class To, class From>
 __device__ inline To bit_cast(From v) {
   static_assert(sizeof(To) == sizeof(From));
-  To result;
-  __builtin_memcpy(&result, &v, sizeof v);
-  return result;
+  union Bits {
+    From from;
+    To to;
+    __device__ Bits() {}
+  } bits;
+  bits.from = v;
+  return bits.to;
 }
 
 // ---- memory ----

@@ -2,18 +2,44 @@
 #pragma once
 #include "scalar.cuh"
 
+/// A state that is the result.
 template <class T>
-struct Sum {
+struct Plain {
+  using State = T;
+  template <class Out>
+  __device__ static Out finish(State s) { return convert<Out>(s); }
+};
+
+template <class T>
+struct Sum : Plain<T> {
   using State = T;
   __device__ static State start() { return 0; }
   template <class From>
   __device__ static State add(State s, From value, i64_t) { return s + convert<T>(value); }
   __device__ static State merge(State a, State b) { return a + b; }
+};
+/// What rounding takes from each addition is kept beside the sum.
+template <>
+struct Sum<float> {
+  struct State {
+    float sum, lost;
+  };
+  __device__ static State start() { return {0, 0}; }
+  __device__ static State plus(State s, float value) {
+    const float sum = __fadd_rn(s.sum, value), taken = __fsub_rn(sum, s.sum);
+    return {sum, s.lost + (__fsub_rn(s.sum, __fsub_rn(sum, taken)) + __fsub_rn(value, taken))};
+  }
+  template <class From>
+  __device__ static State add(State s, From value, i64_t) { return plus(s, convert<float>(value)); }
+  __device__ static State merge(State a, State b) {
+    const State s = plus(a, b.sum);
+    return {s.sum, s.lost + b.lost};
+  }
   template <class Out>
-  __device__ static Out finish(State s) { return convert<Out>(s); }
+  __device__ static Out finish(State s) { return convert<Out>(isfinite(s.sum) ? s.sum + s.lost : s.sum); }
 };
 template <class T>
-struct Product : Sum<T> {
+struct Product : Plain<T> {
   using State = T;
   __device__ static State start() { return 1; }
   template <class From>
@@ -21,7 +47,7 @@ struct Product : Sum<T> {
   __device__ static State merge(State a, State b) { return a * b; }
 };
 template <class T>
-struct Max : Sum<T> {
+struct Max : Plain<T> {
   using State = T;
   __device__ static State start() { return Limits<T>::lowest(); }
   template <class From>
@@ -29,20 +55,20 @@ struct Max : Sum<T> {
   __device__ static State merge(State a, State b) { return op_maximum(a, b); }
 };
 template <class T>
-struct Min : Sum<T> {
+struct Min : Plain<T> {
   using State = T;
   __device__ static State start() { return Limits<T>::highest(); }
   template <class From>
   __device__ static State add(State s, From value, i64_t) { return merge(s, convert<T>(value)); }
   __device__ static State merge(State a, State b) { return op_minimum(a, b); }
 };
-struct Any : Sum<bool> {
+struct Any : Plain<bool> {
   __device__ static State start() { return false; }
   template <class From>
   __device__ static State add(State s, From value, i64_t) { return s || value != (From)0; }
   __device__ static State merge(State a, State b) { return a || b; }
 };
-struct All : Sum<bool> {
+struct All : Plain<bool> {
   __device__ static State start() { return true; }
   template <class From>
   __device__ static State add(State s, From value, i64_t) { return s && value != (From)0; }
