@@ -10,7 +10,6 @@
 namespace reprise::ops {
 namespace {
 
-
 bool is_number(const Expr& e, double value) {
   return (e.as_int() && static_cast<double>(*e.as_int()) == value) || (e.op() == sym::Op::real && e.real_value() == value);
 }
