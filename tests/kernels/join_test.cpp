@@ -121,9 +121,13 @@ TEST(Pad, EmptyTensorsAndInfinities) {
 }
 
 TEST(Pad, RefusesBordersWiderThanTheInput) {
-  EXPECT_THROW(check_pad("reflect", random({3}), {3}, {0}), InvalidArgument);
-  EXPECT_THROW(check_pad("reflect", random({3}), {0}, {3}), InvalidArgument);
-  EXPECT_THROW(check_pad("mirror", random({3}), {1}, {0}), InvalidArgument);
+  const auto pad = [](const char* kind, std::int64_t before, std::int64_t after) {
+    const core::Attrs attrs{{"kind", text(kind)}, {"before", ints({before})}, {"after", ints({after})}, {"value", 0.0}};
+    run(core::Op::pad, attrs, {random({3})}, {random({3 + before + after})});
+  };
+  EXPECT_THROW(pad("reflect", 3, 0), InvalidArgument);
+  EXPECT_THROW(pad("reflect", 0, 3), InvalidArgument);
+  EXPECT_THROW(pad("mirror", 1, 0), InvalidArgument);
   const core::Attrs attrs{{"kind", text("constant")}, {"before", ints({1})}, {"after", ints({1})}, {"value", 0.0}};
   EXPECT_THROW(run(core::Op::pad, attrs, {random({3})}, {random({4})}), InvalidArgument);
   EXPECT_THROW(run(core::Op::pad, attrs, {random({3, 3})}, {random({5, 5})}), InvalidArgument);
