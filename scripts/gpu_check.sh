@@ -65,7 +65,7 @@ if [[ $stages == *bench* ]]; then
     for mode in "" --cudagraphs; do
       log=$logs/bench_$(basename "$model")$mode.log started=$SECONDS
       "$program" bench "$model" --device "$REPRISE_TEST_DEVICE" $mode >"$log" 2>&1 && status=ran || status=FAILED
-      report "$(basename "$model" .pt2) $mode" $status $((SECONDS - started)) "$(grep -E '^(call|run) ' "$log" | awk '{printf "%s median %.1f us  ", $1, $3 * 1000}') $([ $status = FAILED ] && tail -n 1 "$log")"
+      report "$(basename "$model" .pt2) $mode" $status $((SECONDS - started)) "$(grep -E '^(call|run|enqueue)' "$log" | sed 's/enqueue: /enqueue-/' | awk '{printf "%s %.1f us  ", $1, $3 * 1000}') $([ $status = FAILED ] && tail -n 1 "$log")"
     done
   done
 fi

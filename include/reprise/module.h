@@ -12,6 +12,7 @@
 
 #include "reprise/device.h"
 #include "reprise/dtype.h"
+#include "reprise/stream.h"
 #include "reprise/tensor.h"
 
 namespace reprise {
@@ -54,6 +55,10 @@ class Module {
   /// inputs; only tensor outputs are given, in order. Allocates nothing in steady state (the shapes of one of the last sixteen). Not for outputs whose size
   /// depends on data (InvalidArgument).
   void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
+  /// As `run`, but returns when the work is in `stream`, behind what stands there. Tensors must stay, and inputs unchanged, until the stream has passed; what
+  /// steps find in the data is thrown by its `synchronize`. Where a value from data steers the program the call waits for it, and on a CPU for everything.
+  /// Calls of a module with state follow one another, whatever their streams. Throws InvalidArgument when the stream is another device's.
+  void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) const;
   /// Sizes of the tensor output `index` (counted as `run` takes them) for these inputs. Throws as a call does, and InvalidArgument where they depend on data.
   [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
 

@@ -12,4 +12,5 @@
 #include "reprise/npz.h"
 #include "reprise/program.h"
 #include "reprise/runtime.h"
+#include "reprise/stream.h"
 #include "reprise/tensor.h"

@@ -28,11 +28,16 @@ class Event {
   virtual void synchronize() const = 0;
 };
 
-/// An ordered queue of work. The CPU's default stream runs work inline, on the calling thread, before the call that gives it returns.
+/// An ordered queue of work. No two that ever were have the same id. The CPU's default stream runs work inline, on the calling thread, before the call that
+/// gives it returns.
 class Stream {
  public:
-  /// Waits for the work given so far; errors of that work are lost with the stream.
+  Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  /// Waits for the work given so far, unless the stream is another library's; errors of that work are lost with the stream.
   virtual ~Stream() = default;
+  [[nodiscard]] std::uint64_t id() const { return id_; }
   /// Blocks until all work given so far is done. Rethrows the first error of a host step since the last call; what stood behind the step that
   /// failed was skipped (events were still signalled). The stream is usable afterwards.
   virtual void synchronize() = 0;
@@ -43,6 +48,9 @@ class Stream {
   /// Work given from now on starts after the point that `event` marks now.
   virtual void wait(const Event& event) = 0;
   [[nodiscard]] virtual bool is_default() const = 0;
+
+ private:
+  std::uint64_t id_;  // from 1
 };
 
 /// Address space whose first `committed()` bytes are memory. Growth moves nothing. Not thread safe. Nothing may be in flight in what is trimmed or destroyed.
@@ -75,6 +83,8 @@ class DeviceHandle {
 
   [[nodiscard]] virtual Stream& default_stream() = 0;
   [[nodiscard]] virtual std::unique_ptr<Stream> make_stream() = 0;
+  /// A stream of another library, by its native handle (cudaStream_t), which stays that library's. Throws InvalidArgument where there is no such thing.
+  [[nodiscard]] virtual std::unique_ptr<Stream> wrap_stream(void* native) = 0;
   [[nodiscard]] virtual std::unique_ptr<Event> make_event() = 0;
   /// Milliseconds between two passed events of this device. Throws DeviceError when one was never recorded or has not passed.
   [[nodiscard]] virtual double elapsed_ms(const Event& from, const Event& to) const = 0;

@@ -1,4 +1,5 @@
 #include <array>
+#include <atomic>
 
 #include "base/check.h"
 #include "device/cpu/cpu_device.h"
@@ -23,6 +24,11 @@ DevicePtr open_cuda(int index) {
 constexpr std::array kBackends = {Backend{DeviceType::cpu, cpu::open}, Backend{DeviceType::cuda, open_cuda}};
 
 }  // namespace
+
+Stream::Stream() {
+  static std::atomic<std::uint64_t> last = 0;
+  id_ = ++last;
+}
 
 DevicePtr open(Device device) {
   for (const Backend& backend : kBackends)

@@ -33,6 +33,14 @@ ExecutionContext::ExecutionContext(ExecutablePtr executable)
       bindings_(executable_->fixed_bindings().begin(), executable_->fixed_bindings().end()),
       dynamic_(executable_->plan().buffers.size()) {}
 
+ExecutionContext::~ExecutionContext() {
+  try {
+    settle();
+  } catch (const std::exception&) {
+    // The device is gone, and its work with it.
+  }
+}
+
 bool ExecutionContext::holds(const ShapeKey& key) const {
   return std::any_of(shapes_.begin(), shapes_.end(), [&](const auto& shape) { return shape->matches(key); });
 }
@@ -42,6 +50,7 @@ void ExecutionContext::bind(const ShapeKey& key) {
   values_.reset(key.symbols, executable_->binder().known());
   auto found = std::find_if(shapes_.begin(), shapes_.end(), [&](const auto& shape) { return shape->matches(key); });
   if (found == shapes_.end()) {
+    settle();
     auto fresh = std::make_unique<BoundShape>(*executable_, key, values_);
     if (shapes_.size() == kMaxShapes) make_room();
     shapes_.push_back(std::move(fresh));
@@ -74,12 +83,30 @@ void ExecutionContext::set_input(std::size_t index, void* address) {
 void ExecutionContext::set_output(std::size_t index, void* address) { bindings_[static_cast<std::size_t>(executable_->output_buffer(index))] = address; }
 
 std::byte* ExecutionContext::staging(std::size_t bytes) {
+  if (bytes > staging_.committed_bytes()) settle();
   staging_.ensure(bytes);
   return staging_.base();
 }
 
-void ExecutionContext::run(device::Stream& stream, bool recorded) {
-  recorded_ = recorded;
+void ExecutionContext::leave(device::Stream& stream) {
+  if (done_ == nullptr) done_ = executable_->device()->make_event();
+  stream.record(*done_);
+  busy_stream_ = stream.id();
+}
+
+bool ExecutionContext::is_free_for(std::uint64_t id) {
+  if (busy_stream_ != 0 && busy_stream_ != id && done_->query()) busy_stream_ = 0;
+  return busy_stream_ == 0 || busy_stream_ == id;
+}
+
+/// Waits for the work that goes on: what it uses is about to change.
+void ExecutionContext::settle() {
+  if (busy_stream_ != 0) done_->synchronize();
+  busy_stream_ = 0;
+}
+
+void ExecutionContext::run(device::Stream& stream, RunOptions options) {
+  recorded_ = options.recorded;
   try {
     run_block(0, stream);
   } catch (...) {
@@ -88,9 +115,12 @@ void ExecutionContext::run(device::Stream& stream, bool recorded) {
       stream.synchronize();
     } catch (const std::exception&) {
     }
+    busy_stream_ = 0;
     throw;
   }
+  if (!options.wait) return;
   stream.synchronize();
+  busy_stream_ = 0;
 }
 
 void ExecutionContext::run_block(int block, device::Stream& stream) {
@@ -142,6 +172,7 @@ BoundStage& ExecutionContext::bound(const Stage& stage) {
 }
 
 void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
+  settle();
   entry.recording = nullptr;
   entry.list = nullptr;
   entry.symbols.clear();

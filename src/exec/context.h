@@ -23,6 +23,10 @@ class ExecutionContext {
   static constexpr std::size_t kMaxShapes = 16;
 
   explicit ExecutionContext(ExecutablePtr executable);
+  ExecutionContext(const ExecutionContext&) = delete;
+  ExecutionContext& operator=(const ExecutionContext&) = delete;
+  /// Waits for work that goes on.
+  ~ExecutionContext();
 
   [[nodiscard]] bool holds(const ShapeKey& key) const;
   /// Makes `key` current: plans memory at first sight of it, and commits what it needs. Throws ShapeError, OutOfMemory.
@@ -38,9 +42,18 @@ class ExecutionContext {
 
   /// The stream of this context's calls: the default one where that runs inline, else one of its own.
   [[nodiscard]] device::Stream& stream() { return own_stream_ != nullptr ? *own_stream_ : executable_->device()->default_stream(); }
-  /// Executes and waits until all is done, also when it throws: ShapeError when data defines a size outside its range, and what steps throw. `recorded`: each
-  /// stage is recorded when it first runs at a shape, and replayed.
-  void run(device::Stream& stream, bool recorded = false);
+  struct RunOptions {
+    bool recorded = false;  // each stage is recorded when it first runs at a shape, and replayed
+    bool wait = true;       // until all is done; otherwise `leave` follows
+  };
+  /// Executes. Has waited whenever it throws: ShapeError when data defines a size outside its range, and what steps throw.
+  void run(device::Stream& stream, RunOptions options);
+  void run(device::Stream& stream) { run(stream, RunOptions()); }
+
+  /// The call's work goes on in `stream`: what is given to other streams, and what changes this context, must wait for it.
+  void leave(device::Stream& stream);
+  /// No work of an earlier call goes on but what stands in the stream `id`.
+  [[nodiscard]] bool is_free_for(std::uint64_t id);
 
   /// After `run`: all symbols.
   [[nodiscard]] const SymbolValues& symbols() const { return values_; }
@@ -60,6 +73,7 @@ class ExecutionContext {
   [[nodiscard]] const device::Allocation& dynamic_of(std::size_t output) const {
     return dynamic_[static_cast<std::size_t>(executable_->output_buffer(output))];
   }
+  void settle();
   void make_room();
   void point_at_arena();
   void run_block(int block, device::Stream& stream);
@@ -85,6 +99,9 @@ class ExecutionContext {
   const BoundShape* placed_ = nullptr;  // whose temps the bindings point at
   std::uint64_t clock_ = 0;
   bool recorded_ = false;  // the call that runs
+  // The work that goes on: of which stream (0: none), and the event at its end.
+  std::uint64_t busy_stream_ = 0;
+  std::unique_ptr<device::Event> done_;
 };
 
 }  // namespace reprise::exec

@@ -4,8 +4,8 @@
 
 namespace reprise::exec {
 
-ContextPool::Lease ContextPool::take(const ShapeKey& key) {
-  if (ExecutionContext* idle = take_idle(key)) return {*this, *idle};
+ContextPool::Lease ContextPool::take(const ShapeKey& key, std::uint64_t stream) {
+  if (ExecutionContext* idle = take_idle(key, stream)) return {*this, *idle};
   auto fresh = std::make_unique<ExecutionContext>(executable_);
   ExecutionContext& context = *fresh;
   const std::scoped_lock lock(mutex_);
@@ -14,11 +14,17 @@ ContextPool::Lease ContextPool::take(const ShapeKey& key) {
   return {*this, context};
 }
 
-ExecutionContext* ContextPool::take_idle(const ShapeKey& key) {
+ExecutionContext* ContextPool::take_idle(const ShapeKey& key, std::uint64_t stream) {
   const std::scoped_lock lock(mutex_);
-  if (idle_.empty()) return nullptr;
-  auto found = std::find_if(idle_.rbegin(), idle_.rend(), [&](const ExecutionContext* context) { return context->holds(key); });
-  const auto chosen = found == idle_.rend() ? idle_.end() - 1 : found.base() - 1;
+  auto chosen = idle_.end();
+  for (auto it = idle_.end(); it-- != idle_.begin();) {
+    if (!(*it)->is_free_for(stream)) continue;
+    if (chosen == idle_.end()) chosen = it;
+    if (!(*it)->holds(key)) continue;
+    chosen = it;
+    break;
+  }
+  if (chosen == idle_.end()) return nullptr;
   ExecutionContext* context = *chosen;
   idle_.erase(chosen);
   return context;

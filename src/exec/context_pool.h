@@ -33,8 +33,8 @@ class ContextPool {
     ExecutionContext* context_;
   };
 
-  /// The idle context that holds `key`, else the one used last, else a new one.
-  [[nodiscard]] Lease take(const ShapeKey& key);
+  /// Of the idle contexts that are free for the stream `id` (ExecutionContext::is_free_for) the one that holds `key`, else the one used last; else a new one.
+  [[nodiscard]] Lease take(const ShapeKey& key, std::uint64_t stream = 0);
 
   struct Use {
     std::size_t contexts = 0, reserved_bytes = 0, committed_bytes = 0;
@@ -42,7 +42,7 @@ class ContextPool {
   [[nodiscard]] Use use() const;
 
  private:
-  [[nodiscard]] ExecutionContext* take_idle(const ShapeKey& key);
+  [[nodiscard]] ExecutionContext* take_idle(const ShapeKey& key, std::uint64_t stream);
   void give_back(ExecutionContext& context) noexcept;
 
   ExecutablePtr executable_;

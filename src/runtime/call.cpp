@@ -24,8 +24,9 @@ void row_major(std::span<const std::int64_t> sizes, std::span<std::int64_t> out)
 
 }  // namespace
 
-Call::Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs)
-    : impl_(impl), inputs_(inputs), outputs_(outputs), lease_(take_bound()), staged_(inputs.size()), staged_outputs_(outputs.size()) {
+Call::Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs, device::Stream* stream)
+    : impl_(impl), inputs_(inputs), outputs_(outputs), given_stream_(stream), lease_(take_bound()), staged_(inputs.size()), staged_outputs_(outputs.size()) {
+  impl_.wait_for_state(this->stream());
   check_outputs_apart_from_mutated();
   place();
 }
@@ -34,8 +35,8 @@ exec::ContextPool::Lease Call::take_bound() {
   exec::InlineVector<std::int64_t, 32> symbols(static_cast<std::size_t>(impl_.plan->symbols.size()));
   impl_.executable->binder().bind(inputs_.span(), symbols.span());
   const auto key = exec::ShapeKey::of(symbols.span());
-  state_lock_ = impl_.lock_state();
-  auto lease = impl_.pool.take(key);
+  state_lock_ = impl_.lock_calls();
+  auto lease = impl_.pool.take(key, given_stream_ != nullptr ? given_stream_->id() : 0);
   lease->bind(key);
   return lease;
 }
@@ -129,7 +130,8 @@ void Call::write_back(std::size_t input) {
 }
 
 void Call::run() {
-  lease_->run(stream(), cudagraphs_mode() != CudaGraphsMode::standard);
+  const bool wait = given_stream_ == nullptr;
+  lease_->run(stream(), {.recorded = cudagraphs_mode() != CudaGraphsMode::standard, .wait = wait});
   bool wrote = false;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (staged_[i] == nullptr || !impl_.plan->inputs[i].mutated) continue;
@@ -141,7 +143,10 @@ void Call::run() {
     impl_.device->copy(outputs_[i].data(), staged_outputs_[i], outputs_[i].nbytes(), stream());
     wrote = true;
   }
-  if (wrote) stream().synchronize();
+  if (wrote && wait) stream().synchronize();
+  if (wait) return;
+  lease_->leave(stream());
+  impl_.leave_state(stream());
 }
 
 }  // namespace reprise::runtime

@@ -17,12 +17,13 @@ class Call {
   /// Takes the state's lock and a context, binds shapes and inputs. `outputs`: memory of the caller that the call will write. What a plan cannot read or write
   /// in place is staged in the context: inputs that are not contiguous, not aligned, not on the device, that overlap what the call writes, or mutated ones that
   /// overlap another input; outputs that are not aligned as the device wants it.
-  Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs);
+  /// `stream`: where the call's work goes, without waiting for it; null: in the context's own, and `run` waits.
+  Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs, device::Stream* stream = nullptr);
 
   [[nodiscard]] exec::ExecutionContext& context() const { return *lease_; }
   /// Where output `index` of the caller's is to be written.
   [[nodiscard]] void* output_address(std::size_t index) const { return staged_outputs_[index] != nullptr ? staged_outputs_[index] : outputs_[index].data(); }
-  /// Executes, waits, and writes staged outputs and mutated inputs back.
+  /// Executes, and writes staged outputs and mutated inputs back.
   void run();
 
  private:
@@ -34,11 +35,12 @@ class Call {
   void place();
   void stage(std::size_t input, std::byte* copy);
   void write_back(std::size_t input);
-  [[nodiscard]] device::Stream& stream() const { return lease_->stream(); }
+  [[nodiscard]] device::Stream& stream() const { return given_stream_ != nullptr ? *given_stream_ : lease_->stream(); }
 
   Module::Impl& impl_;
   const InputValues& inputs_;
   std::span<const Tensor> outputs_;
+  device::Stream* given_stream_;
   std::unique_lock<std::mutex> state_lock_;
   exec::ContextPool::Lease lease_;
   exec::InlineVector<std::byte*, 16> staged_, staged_outputs_;  // per input, per output given; null: in place

@@ -8,6 +8,7 @@
 #include "runtime/arguments.h"
 #include "runtime/call.h"
 #include "runtime/results.h"
+#include "runtime/stream_impl.h"
 
 namespace reprise {
 
@@ -19,7 +20,23 @@ Module::Impl::Impl(plan::PlanPtr the_plan, Device on, kernels::StepMaker step_ma
       executable(std::make_shared<const exec::Executable>(plan, device, states.addresses(), given_step_maker ? given_step_maker : kernels::step_maker(device))),
       pool(executable) {}
 
-std::unique_lock<std::mutex> Module::Impl::lock_state() { return plan->states.empty() ? std::unique_lock<std::mutex>() : std::unique_lock(state_mutex_); }
+std::unique_lock<std::mutex> Module::Impl::lock_calls() { return plan->states.empty() ? std::unique_lock<std::mutex>() : std::unique_lock(state_mutex_); }
+
+std::unique_lock<std::mutex> Module::Impl::lock_state() {
+  auto lock = lock_calls();
+  if (state_event_ != nullptr) state_event_->synchronize();
+  return lock;
+}
+
+void Module::Impl::wait_for_state(device::Stream& stream) {
+  if (state_event_ != nullptr) stream.wait(*state_event_);
+}
+
+void Module::Impl::leave_state(device::Stream& stream) {
+  if (plan->states.empty()) return;
+  if (state_event_ == nullptr) state_event_ = device->make_event();
+  stream.record(*state_event_);
+}
 
 namespace {
 
@@ -39,6 +56,17 @@ std::vector<Argument> Module::Impl::call(std::span<const Tensor> inputs) { retur
 void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
   const auto values = runtime::check_arguments(*plan, device->id(), inputs);
   runtime::Call call(*this, values, outputs);
+  runtime::attach_outputs(*plan, device->id(), call, outputs);
+  call.run();
+}
+
+void Module::Impl::enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) {
+  REPRISE_CHECK(stream.device() == device->id(), InvalidArgument, "[run/stream] the stream is another device's (got {}, want {})", stream.device().str(),
+                device->id().str());
+  // Steps of the host read the context's table when they run.
+  if (device->host_visible()) return run(inputs, outputs);
+  const auto values = runtime::check_arguments(*plan, device->id(), inputs);
+  runtime::Call call(*this, values, outputs, stream.impl()->stream.get());
   runtime::attach_outputs(*plan, device->id(), call, outputs);
   call.run();
 }

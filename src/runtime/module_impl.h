@@ -24,8 +24,17 @@ struct Module::Impl {
   void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs);
   [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
   [[nodiscard]] MemoryUse memory() const;
-  /// Held by calls that read or write state, and by whoever looks at it from outside; not owned when there is no state.
+  void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream);
+
+  // State, if there is any: calls take it one after the other.
+  /// Held by a call until its work is given out. Not owned when there is no state.
+  [[nodiscard]] std::unique_lock<std::mutex> lock_calls();
+  /// As lock_calls, for whoever looks from outside: waits for calls whose work goes on.
   [[nodiscard]] std::unique_lock<std::mutex> lock_state();
+  /// Orders `stream` behind the call before. With the lock held.
+  void wait_for_state(device::Stream& stream);
+  /// The call's work goes on in `stream`. With the lock held.
+  void leave_state(device::Stream& stream);
 
   const plan::PlanPtr plan;
   const kernels::StepMaker given_step_maker;  // empty: the device's own kernels
@@ -36,6 +45,7 @@ struct Module::Impl {
 
  private:
   std::mutex state_mutex_;
+  std::unique_ptr<device::Event> state_event_;  // at the end of the last call that did not wait
 };
 
 namespace runtime {

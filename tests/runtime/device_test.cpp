@@ -210,6 +210,98 @@ TEST_P(DeviceModule, ManyThreadsAtOnce) {
   EXPECT_EQ(wrong, 0);
 }
 
+TEST_P(DeviceModule, CallsThatDoNotWaitKeepTheirOrder) {
+  const Module module = relu_module();
+  const Stream stream(tested_device());
+  const std::int64_t n = 100000;
+  const Tensor x = to_device(floats(counted(n))), y = to_device(floats(counted(n))), z = to_device(floats(counted(n)));
+  for (int i = 0; i < 20; ++i) {
+    module.enqueue(std::vector<Tensor>{x}, std::vector<Tensor>{y}, stream);
+    module.enqueue(std::vector<Tensor>{y}, std::vector<Tensor>{z}, stream);
+    module.enqueue(std::vector<Tensor>{z}, std::vector<Tensor>{y}, stream);
+  }
+  stream.synchronize();
+  EXPECT_TRUE(stream.query());
+  EXPECT_EQ(host_values(Argument(y)), mapped(mapped(mapped(counted(n), relu), relu), relu));
+}
+
+TEST_P(DeviceModule, CallsInManyStreams) {
+  const Module module = relu_module();
+  std::vector<Tensor> inputs, outputs;
+  std::vector<Stream> streams;
+  for (int i = 0; i < 6; ++i) {
+    inputs.push_back(to_device(floats(counted(5000 + 100 * i, static_cast<float>(i)))));
+    outputs.push_back(to_device(floats(counted(5000 + 100 * i))));
+    streams.emplace_back(tested_device());
+  }
+  for (int round = 0; round < 20; ++round)
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      module.enqueue(std::vector<Tensor>{inputs[i]}, std::vector<Tensor>{outputs[i]}, streams[(i + static_cast<std::size_t>(round)) % 6]);
+  for (const Stream& stream : streams) stream.synchronize();
+  for (std::size_t i = 0; i < inputs.size(); ++i) EXPECT_EQ(host_values(Argument(outputs[i])), mapped(host_values(Argument(inputs[i])), relu));
+  EXPECT_LE(module.memory().contexts, 7u);
+}
+
+TEST_P(DeviceModule, StatefulCallsInManyStreamsFollowOneAnother) {
+  PlanMaker m;
+  const Ref x = m.input("x", {1000}), total = m.state("total", std::vector<float>(1000)), y = m.output("y", {1000});
+  m.add(core::Op::pointwise, {total, x}, {total}, add_program());
+  m.add(core::Op::copy, {total}, {y});
+  const Module module = module_on_device(m);
+  const Tensor one = to_device(floats(std::vector<float>(1000, 1)));
+  std::vector<Stream> streams(3, Stream(tested_device()));
+  for (Stream& stream : streams) stream = Stream(tested_device());
+  std::vector<Tensor> outputs;
+  for (int i = 0; i < 60; ++i) {
+    outputs.push_back(to_device(one));
+    module.enqueue(std::vector<Tensor>{one}, std::vector<Tensor>{outputs.back()}, streams[static_cast<std::size_t>(i) % 3]);
+  }
+  EXPECT_EQ(host_values(Argument(module.state("total"))), std::vector<float>(1000, 60));
+  for (const Stream& stream : streams) stream.synchronize();
+  for (std::size_t i = 0; i < outputs.size(); ++i) EXPECT_EQ(host_values(Argument(outputs[i])), std::vector<float>(1000, static_cast<float>(i + 1)));
+}
+
+TEST_P(DeviceModule, ErrorsOfCallsThatDoNotWaitComeWithTheStream) {
+  PlanMaker m;
+  const Ref x = m.input("x", {}, DType::boolean), y = m.output("y", {}, DType::boolean);
+  m.add(core::Op::check, {x}, {}, {{"message", std::string("x must hold")}});
+  m.add(core::Op::copy, {x}, {y});
+  const Module module = module_on_device(m);
+  const Stream stream(tested_device());
+  const auto flag = [](bool value) {
+    Tensor tensor = Tensor::empty({}, DType::boolean);
+    *tensor.data_as<bool>() = value;
+    return to_device(tensor);
+  };
+  const Tensor good = flag(true), bad = flag(false), out = flag(true);
+  const auto call_all = [&](const Tensor& input) {
+    module.enqueue(std::vector<Tensor>{input}, std::vector<Tensor>{out}, stream);
+    stream.synchronize();
+  };
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THROW(call_all(bad), ShapeError);
+    EXPECT_NO_THROW(call_all(good));
+  }
+}
+
+TEST_P(DeviceModule, AModuleMayGoWhileItsWorkGoesOn) {
+  const Stream stream(tested_device());
+  const Tensor x = to_device(floats(counted(1 << 20))), y = to_device(floats(counted(1 << 20)));
+  {
+    const Module module = relu_module();
+    for (int i = 0; i < 10; ++i) module.enqueue(std::vector<Tensor>{x}, std::vector<Tensor>{y}, stream);
+  }
+  stream.synchronize();
+  EXPECT_EQ(host_values(Argument(y)), mapped(counted(1 << 20), relu));
+}
+
+TEST_P(DeviceModule, AStreamOfAnotherDeviceIsRefused) {
+  const Module module = relu_module();
+  const Tensor x = to_device(floats(counted(4)));
+  EXPECT_THROW(module.enqueue(std::vector<Tensor>{x}, std::vector<Tensor>{x}, Stream(Device::cpu(1))), InvalidArgument);
+  EXPECT_THROW((void)Stream::wrap(Device::cpu(), nullptr), InvalidArgument);
+}
+
 TEST_P(DeviceModule, ReplicasAndModesMix) {
   const Module first = relu_module();
   const Module second = first.to(tested_device());

@@ -93,6 +93,24 @@ std::optional<std::vector<Tensor>> make_outputs(const Module& module, const std:
   return outputs;
 }
 
+/// Calls that do not wait: what each takes the host, and what a call takes in a row of them with one wait at the end.
+std::vector<Times> measure_stream(const Module& module, const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs, const BenchFlags& flags) {
+  constexpr int kRow = 50;
+  const Stream stream(module.device());
+  Times host{"enqueue: host", {}};
+  Times rows = measure("enqueue: throughput", flags, [&] {
+    for (int i = 0; i < kRow; ++i) {
+      const auto before = Clock::now();
+      module.enqueue(inputs, outputs, stream);
+      host.sorted.push_back(since(before));
+    }
+    stream.synchronize();
+  });
+  for (double& time : rows.sorted) time /= kRow;
+  std::sort(host.sorted.begin(), host.sorted.end());
+  return {std::move(host), std::move(rows)};
+}
+
 std::string to_json(double load_ms, double first_ms, const std::vector<Times>& rows) {
   base::JsonWriter json(true);
   json.begin_object().field("load_ms", load_ms).field("first_call_ms", first_ms).key("latency_ms").begin_object();
@@ -125,7 +143,11 @@ int bench(const BenchFlags& flags) {
 
   std::vector<Times> rows{measure("call", flags, [&] { (void)module(arguments); })};
   const auto inputs = tensors_of(arguments, module);
-  if (const auto outputs = make_outputs(module, inputs)) rows.push_back(measure("run", flags, [&] { module.run(inputs, *outputs); }));
+  if (const auto outputs = make_outputs(module, inputs)) {
+    rows.push_back(measure("run", flags, [&] { module.run(inputs, *outputs); }));
+    if (module.device().type != DeviceType::cpu)
+      for (auto& times : measure_stream(module, inputs, *outputs, flags)) rows.push_back(std::move(times));
+  }
   if (flags.json)
     fmt::print("{}\n", to_json(load_ms, first_ms, rows));
   else

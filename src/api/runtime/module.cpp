@@ -9,6 +9,7 @@ namespace reprise {
 std::vector<Argument> Module::operator()(std::span<const Argument> inputs) const { return impl_->call(inputs); }
 std::vector<Argument> Module::operator()(std::span<const Tensor> inputs) const { return impl_->call(inputs); }
 void Module::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const { impl_->run(inputs, outputs); }
+void Module::enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) const { impl_->enqueue(inputs, outputs, stream); }
 std::vector<std::int64_t> Module::output_sizes(std::span<const Tensor> inputs, std::size_t index) const { return impl_->output_sizes(inputs, index); }
 
 std::vector<SignatureEntry> Module::inputs() const { return runtime::describe_inputs(*impl_->plan); }

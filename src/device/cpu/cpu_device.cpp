@@ -34,6 +34,9 @@ class CpuDevice final : public DeviceHandle {
 
   [[nodiscard]] Stream& default_stream() override { return default_stream_; }
   [[nodiscard]] std::unique_ptr<Stream> make_stream() override { return std::make_unique<QueueStream>(); }
+  [[nodiscard]] std::unique_ptr<Stream> wrap_stream(void*) override {
+    REPRISE_FAIL(InvalidArgument, "[device/stream] a CPU has no streams of other libraries");
+  }
   [[nodiscard]] std::unique_ptr<Event> make_event() override { return std::make_unique<CpuEvent>(); }
   [[nodiscard]] double elapsed_ms(const Event& from, const Event& to) const override {
     return std::chrono::duration<double, std::milli>(time_of(to) - time_of(from)).count();

@@ -65,8 +65,6 @@ class InlineStream final : public CpuStream {
 class QueueStream final : public CpuStream {
  public:
   QueueStream();
-  QueueStream(const QueueStream&) = delete;
-  QueueStream& operator=(const QueueStream&) = delete;
   ~QueueStream() override;
 
   void enqueue(Job job) override { push(std::move(job), false); }

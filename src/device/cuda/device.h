@@ -10,7 +10,7 @@ namespace reprise::device::cuda {
 /// Every call leaves the calling thread's current context, and so its current device, as it was.
 class CudaDevice final : public DeviceHandle {
  public:
-  explicit CudaDevice(int index) : gpu_(Gpu::open(index)), default_stream_(gpu_, true) {}
+  explicit CudaDevice(int index) : gpu_(Gpu::open(index)), default_stream_(gpu_, CudaStream::Kind::default_stream) {}
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
   ~CudaDevice() override;
@@ -24,7 +24,8 @@ class CudaDevice final : public DeviceHandle {
   [[nodiscard]] std::size_t slot_alignment() const override { return kSlotAlignment; }
 
   [[nodiscard]] Stream& default_stream() override { return default_stream_; }
-  [[nodiscard]] std::unique_ptr<Stream> make_stream() override { return std::make_unique<CudaStream>(gpu_, false); }
+  [[nodiscard]] std::unique_ptr<Stream> make_stream() override { return std::make_unique<CudaStream>(gpu_, CudaStream::Kind::plain); }
+  [[nodiscard]] std::unique_ptr<Stream> wrap_stream(void* native) override { return std::make_unique<CudaStream>(gpu_, static_cast<CUstream>(native)); }
   [[nodiscard]] std::unique_ptr<Event> make_event() override { return std::make_unique<CudaEvent>(gpu_); }
   [[nodiscard]] double elapsed_ms(const Event& from, const Event& to) const override;
 

@@ -24,6 +24,7 @@ class CudaRecording final : public Recording {
   ~CudaRecording() override;
 
   void replay(Stream& stream, std::span<void* const> bindings) override;
+  [[nodiscard]] CUgraphExec graph_exec() const { return exec_; }
   [[nodiscard]] std::size_t patched_slots() const override { return patched_slots_; }
   [[nodiscard]] std::size_t size_bytes() const override;
 

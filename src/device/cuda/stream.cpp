@@ -65,12 +65,13 @@ std::exception_ptr HostErrors::take() {
   return std::exchange(error_, nullptr);
 }
 
-CudaStream::CudaStream(std::shared_ptr<Gpu> gpu, bool is_default) : gpu_(std::move(gpu)), is_default_(is_default) {
+CudaStream::CudaStream(std::shared_ptr<Gpu> gpu, Kind kind) : gpu_(std::move(gpu)), kind_(kind) {
   const CurrentContext current(gpu_->context());
   check(driver().cuStreamCreate(&stream_, CU_STREAM_DEFAULT), "making a stream");
 }
 
 CudaStream::~CudaStream() {
+  if (kind_ == Kind::foreign) return;
   const CurrentContext current(gpu_->context());
   driver().cuStreamSynchronize(stream_);
   driver().cuStreamDestroy(stream_);

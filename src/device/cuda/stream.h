@@ -64,16 +64,16 @@ class HostErrors {
 /// Ordered with the legacy default stream, where other code of the process may work on the same tensors.
 class CudaStream final : public Stream {
  public:
-  CudaStream(std::shared_ptr<Gpu> gpu, bool is_default);
-  CudaStream(const CudaStream&) = delete;
-  CudaStream& operator=(const CudaStream&) = delete;
+  enum class Kind { default_stream, plain, foreign };
+  CudaStream(std::shared_ptr<Gpu> gpu, Kind kind);
+  CudaStream(std::shared_ptr<Gpu> gpu, CUstream foreign) : gpu_(std::move(gpu)), kind_(Kind::foreign), stream_(foreign) {}
   ~CudaStream() override;
 
   void synchronize() override;
   [[nodiscard]] bool query() const override;
   void record(Event& event) override;
   void wait(const Event& event) override;
-  [[nodiscard]] bool is_default() const override { return is_default_; }
+  [[nodiscard]] bool is_default() const override { return kind_ == Kind::default_stream; }
 
   [[nodiscard]] CUstream get() const { return stream_; }
   [[nodiscard]] const std::shared_ptr<Gpu>& gpu() const { return gpu_; }
@@ -85,7 +85,7 @@ class CudaStream final : public Stream {
   [[nodiscard]] std::exception_ptr data_error();
 
   std::shared_ptr<Gpu> gpu_;
-  bool is_default_;
+  Kind kind_;
   CUstream stream_ = nullptr;
   HostErrors host_errors_;
   std::atomic<bool> watching_ = false;
