@@ -152,11 +152,18 @@ void fill_scratch(Operations& operations, Scratch::Part part, int slot, std::uin
                  {{slot, part.begin, part.begin + part.bytes, true}});
 }
 
-Kernel request(Gpu& gpu, const char* text, std::string entry, std::vector<std::string> options) {
-  return gpu.programs().request({.text = fmt::format("#include \"{}\"\n", text), .entry = std::move(entry), .options = std::move(options)});
+TextKernel request(Gpu& gpu, const char* text, std::string entry, std::vector<std::string> options) {
+  const bool programmatic = gpu.info().major >= 9;
+  return {gpu.programs().request({.text = fmt::format("#include \"{}\"\n", text), .entry = std::move(entry), .options = std::move(options)}),
+          programmatic ? 2 * static_cast<unsigned>(gpu.info().multiprocessors) : 0};
 }
 
-void launch_each(Operations& operations, const Kernel& kernel, std::int64_t count, Arguments arguments) {
+void launch(Operations& operations, const TextKernel& kernel, LaunchShape shape, Arguments arguments) {
+  shape.programmatic = shape.grid.x * shape.grid.y <= kernel.few_blocks;
+  launch(operations, kernel.kernel, shape, std::move(arguments));
+}
+
+void launch_each(Operations& operations, const TextKernel& kernel, std::int64_t count, Arguments arguments) {
   launch(operations, kernel, {.grid = {blocks_for(count, kThreads)}, .block = {kThreads}}, std::move(arguments));
 }
 

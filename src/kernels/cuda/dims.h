@@ -83,10 +83,16 @@ Arguments& put_scratch(Arguments& arguments, Scratch::Part part, int slot, bool 
 /// Fills a part with a byte.
 void fill_scratch(Operations& operations, Scratch::Part part, int slot, std::uint32_t byte);
 
+/// A kernel whose first statement is `wait_for_earlier_kernels()`.
+struct TextKernel {
+  Kernel kernel;
+  unsigned few_blocks = 0;  // that fit on the GPU beside those of the kernel before: worth a programmatic launch
+};
 /// The kernel `entry` of text/<text>.
-Kernel request(Gpu& gpu, const char* text, std::string entry, std::vector<std::string> options = {});
+TextKernel request(Gpu& gpu, const char* text, std::string entry, std::vector<std::string> options = {});
+void launch(Operations& operations, const TextKernel& kernel, LaunchShape shape, Arguments arguments);
 /// One thread for each of `count` items.
-void launch_each(Operations& operations, const Kernel& kernel, std::int64_t count, Arguments arguments);
+void launch_each(Operations& operations, const TextKernel& kernel, std::int64_t count, Arguments arguments);
 
 /// An unsigned type of so many bytes, up to 16: where only bits move.
 std::string bits_type(std::int64_t bytes);

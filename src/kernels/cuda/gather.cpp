@@ -9,7 +9,7 @@ StepPtr read_step(Gpu& gpu, const StepSpec& spec, const Indexing& indexing) {
   if (indexing.list.numel() == 0) return make_empty_step();
   const std::int64_t width = indexing.pack_width(), item = static_cast<std::int64_t>(item_size(indexing.table.dtype));
   const Indexing ix = indexing.widened(width);
-  Kernel kernel = request(gpu, "indexing.cuh", fmt::format("read_blocks<{}, {}>", bits_type(item * width), ix.types()));
+  TextKernel kernel = request(gpu, "indexing.cuh", fmt::format("read_blocks<{}, {}>", bits_type(item * width), ix.types()));
   return make_step(0, [=, name = spec.name](Operations& ops, int) {
     Arguments arguments;
     arguments.in(ix.table).out(ix.list);

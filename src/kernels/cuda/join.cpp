@@ -77,7 +77,7 @@ StepPtr concat_columns(Gpu& gpu, std::span<const OperandRef> inputs, const Opera
   arguments.value(y.stride / width).value(count);
   put_divider(arguments, std::max<std::int64_t>(end, 1), wide);
   if (!wide) arguments.value(std::uint32_t{0});  // the struct ends at a multiple of 8 bytes
-  Kernel kernel = request(gpu, "join.cuh", fmt::format("concat<{}, {}, {}>", bits_type(item * width), inputs.size(), index_type(wide)));
+  TextKernel kernel = request(gpu, "join.cuh", fmt::format("concat<{}, {}, {}>", bits_type(item * width), inputs.size(), index_type(wide)));
   return make_step(0, [=](Operations& ops, int) { launch_each(ops, kernel, count, arguments); });
 }
 
@@ -223,7 +223,7 @@ StepPtr make_pad(Gpu& gpu, const StepSpec& spec) {
   arguments.in(x).out(y);
   put_padding(arguments, dims, count, wide);
   put_value(arguments, pattern_of(x.dtype, kind == "constant" ? spec.attrs->number("value") : sym::Number::of(0)), bytes);
-  Kernel kernel = request(gpu, "join.cuh", fmt::format("pad<{}, {}, {}>", bits_type(bytes), (*border)[1], index_type(wide)));
+  TextKernel kernel = request(gpu, "join.cuh", fmt::format("pad<{}, {}, {}>", bits_type(bytes), (*border)[1], index_type(wide)));
   return make_step(0, [=](Operations& ops, int) { launch_each(ops, kernel, count, arguments); });
 }
 

@@ -29,8 +29,8 @@ StepPtr make_nms(Gpu& gpu, const StepSpec& spec) {
                       .length = std::max<std::int64_t>(n, 1),
                       .kept = n});
   const bool wide = boxes.dtype == DType::f64 || scores.dtype == DType::f64;
-  Kernel find = request(gpu, "nms.cuh", fmt::format("find_covers<{}, {}, u32_t>", type_name(boxes.dtype), wide ? "f64_t" : "f32_t"), {"--fmad=false"});
-  Kernel keep = request(gpu, "nms.cuh", "keep_boxes<u32_t>", {"--fmad=false"});
+  TextKernel find = request(gpu, "nms.cuh", fmt::format("find_covers<{}, {}, u32_t>", type_name(boxes.dtype), wide ? "f64_t" : "f32_t"), {"--fmad=false"});
+  TextKernel keep = request(gpu, "nms.cuh", "keep_boxes<u32_t>", {"--fmad=false"});
   const double threshold = spec.attrs->real("iou_threshold");
   return make_step(scratch.bytes(), [=, boxes = spec.inputs[0], kept = spec.outputs[0], count = spec.outputs[1]](Operations& ops, int slot) {
     if (n > 0) sort.describe(ops, slot);

@@ -84,8 +84,8 @@ StepPtr make_rows(Gpu& gpu, const StepSpec& spec, const Norm& n, const OperandRe
   if (!dense) team = {length <= 128 ? 32u : length <= 1024 ? 128u : 512u, 1, 0};
   const std::string type = fmt::format("NormRows<{}, {}>", types_of(n), index_type(wide)),
                     tail = fmt::format("{}, {}, {}", n.centered, n.group, index_type(wide));
-  Kernel kernel = team.packs > 0 ? request(gpu, "norm.cuh", fmt::format("norm_short<{}, {}, {}, {}>", type, width, team.packs, tail))
-                                 : request(gpu, "norm.cuh", fmt::format("norm_long<{}, {}, {}, {}>", type, width, dense, tail));
+  TextKernel kernel = team.packs > 0 ? request(gpu, "norm.cuh", fmt::format("norm_short<{}, {}, {}, {}>", type, width, team.packs, tail))
+                                     : request(gpu, "norm.cuh", fmt::format("norm_long<{}, {}, {}, {}>", type, width, dense, tail));
   Arguments arguments = arguments_of(n, spec.attrs->real("eps"), mean, rstd, wide);
   return make_step(0, [=](Operations& ops, int) { launch(ops, kernel, shape_of(team, rows), arguments); });
 }
@@ -160,7 +160,7 @@ StepPtr make_batch(Gpu& gpu, const StepSpec& spec) {
   for (const OperandRef* p : parameters) put_optional(arguments, p, false);
   arguments.value(spec.attrs->real("eps")).value(x.numel());
   Dims({&x, &y, &laid[0], &laid[1], &laid[2], &laid[3]}, by_stride(y, all_dims(x.rank))).put(arguments, wide);
-  Kernel kernel = request(gpu, "norm.cuh", fmt::format("norm_channels<{}, {}>", types, index_type(wide)));
+  TextKernel kernel = request(gpu, "norm.cuh", fmt::format("norm_channels<{}, {}>", types, index_type(wide)));
   return make_step(0, [=, count = x.numel()](Operations& ops, int) { launch_each(ops, kernel, count, arguments); });
 }
 

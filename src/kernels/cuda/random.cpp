@@ -46,8 +46,8 @@ StepPtr make_random(Gpu& gpu, const StepSpec& spec) {
   const bool wide = needs_wide({&y});
   const auto key = spec.attrs->has("seed_slot") ? spec.attrs->integer("seed_slot") : std::int64_t{0};
   const double low = spec.attrs->real("low"), high = spec.attrs->real("high");
-  Kernel draw = request(gpu, "random.cuh", fmt::format("draw<{}, {}, {}>", type_name(y.dtype), kind, index_type(wide)));
-  Kernel count = request(gpu, "random.cuh", "count_run");
+  TextKernel draw = request(gpu, "random.cuh", fmt::format("draw<{}, {}, {}>", type_name(y.dtype), kind, index_type(wide)));
+  TextKernel count = request(gpu, "random.cuh", "count_run");
   auto counter = std::make_shared<std::unique_ptr<RunCounter>>();
   return make_step(0, [=, &gpu, y = spec.outputs[0]](Operations& ops, int) {
     *counter = std::make_unique<RunCounter>(gpu);

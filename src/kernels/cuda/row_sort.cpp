@@ -2,11 +2,15 @@
 
 #include <algorithm>
 
+#include "device/cuda/driver.h"
+#include "kernels/cuda/radix_sort.h"
+
 namespace reprise::kernels::cuda {
 namespace {
 
 constexpr std::int64_t kPerThread = 8, kMostThreads = 256, kTile = kPerThread * kMostThreads;  // kPerThread as text/sort.cuh has it
 constexpr std::int64_t kTournamentKept = 512;
+constexpr std::int64_t kDigitsLength = 1 << 17;
 
 unsigned threads_for(std::int64_t length) {
   unsigned threads = 32;
@@ -71,20 +75,21 @@ RowSort::RowSort(Gpu& gpu, Scratch& scratch, const SortJob& job) {
     add_tiles(gpu, job, threads);
   else if (job.kept <= kTournamentKept)
     add_tournament(gpu, scratch, job);
+  else if (job.length >= kDigitsLength && job.element.key_bytes != 0 && job.element.position_bytes == 4 && gpu.context() != nullptr)
+    add_digits(gpu, scratch, job);
   else
     add_merges(gpu, scratch, job);
 }
 
 void RowSort::add_tiles(Gpu& gpu, const SortJob& job, unsigned threads) {
   const std::int64_t tiles = tiles_of(job.length, threads);
-  Kernel kernel =
+  TextKernel kernel =
       request(gpu, job.text, fmt::format("sort_tiles<{}, {}, {}, {}, {}>", job.element.type, threads, job.source.type, job.sink.type, job.less.type));
-  rounds_.push_back({kernel, job.rows * tiles, threads, [job, tiles](Arguments& a, int slot) {
-                       job.source.put(a, slot);
-                       job.sink.put(a, slot);
-                       job.less.put(a, slot);
-                       a.value(job.length).value(tiles).value(job.kept);
-                     }});
+  rounds_.emplace_back([=](Operations& ops, int slot) {
+    Arguments a;
+    for (const TextObject* object : {&job.source, &job.sink, &job.less}) object->put(a, slot);
+    launch(ops, kernel, {.grid = {blocks_for(job.rows * tiles, 1)}, .block = {threads}}, a.value(job.length).value(tiles).value(job.kept));
+  });
 }
 
 // The first of every tile, then the first of those, …
@@ -119,25 +124,58 @@ void RowSort::add_merges(Gpu& gpu, Scratch& scratch, SortJob job) {
     const bool last = run * 2 >= job.length;
     const TextObject source = sorted_source(job.element, buffers[from], job.length);
     const TextObject sink = last ? last_sink : sorted_sink(job.element, buffers[from ^ 1], job.length);
-    Kernel kernel =
+    TextKernel kernel =
         request(gpu, job.text, fmt::format("merge_runs<{}, {}, {}, {}, {}>", job.element.type, kMostThreads, source.type, sink.type, job.less.type));
-    rounds_.push_back({kernel, job.rows * tiles, kMostThreads, [=, less = job.less, length = job.length](Arguments& a, int slot) {
-                         source.put(a, slot);
-                         sink.put(a, slot);
-                         less.put(a, slot);
-                         a.value(length).value(tiles).value(last ? kept : length).value(run);
-                       }});
+    rounds_.emplace_back([=, less = job.less, length = job.length, rows = job.rows](Operations& ops, int slot) {
+      Arguments a;
+      for (const TextObject* object : {&source, &sink, &less}) object->put(a, slot);
+      a.value(length).value(tiles).value(last ? kept : length).value(run);
+      launch(ops, kernel, {.grid = {blocks_for(rows * tiles, 1)}, .block = {kMostThreads}}, a);
+    });
   }
+}
+
+// Keys and positions are written out, sorted row by row, and put where they belong.
+void RowSort::add_digits(Gpu& gpu, Scratch& scratch, const SortJob& job) {
+  const SortElement& element = job.element;
+  const std::int64_t all = job.rows * job.length;
+  const SortBuffer before = SortBuffer::take(scratch, element, all), after = SortBuffer::take(scratch, element, all);
+  const int key_bytes = static_cast<int>(element.key_bytes);
+  const RadixSort radix{job.length, key_bytes, job.first_bit, std::min(job.last_bit, key_bytes * 8)};
+  const device::cuda::CurrentContext current(gpu.context());
+  const auto temporary = scratch.take(static_cast<std::int64_t>(radix.temporary_bytes()));
+  const auto add_copy = [&](const TextObject& source, const TextObject& sink, std::int64_t kept) {
+    TextKernel kernel = request(gpu, job.text, fmt::format("copy_elements<{}, {}>", source.type, sink.type));
+    rounds_.emplace_back([=, rows = job.rows](Operations& ops, int slot) {
+      Arguments a;
+      source.put(a, slot);
+      sink.put(a, slot);
+      launch_each(ops, kernel, rows * kept, a.value(rows).value(kept));
+    });
+  };
+  add_copy(job.source, sorted_sink(element, before, job.length), job.length);
+  rounds_.emplace_back([=, rows = job.rows](Operations& ops, int slot) {
+    const auto access = [slot](Scratch::Part part, bool write) { return Access{slot, part.begin, part.begin + part.bytes, write}; };
+    const auto enqueue = [=](CUstream stream, void* const* bindings) {
+      auto* memory = static_cast<std::byte*>(bindings[slot]);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const auto keys = [&](const SortBuffer& b) { return memory + b.keys.begin + r * radix.count * radix.key_bytes; };
+        const auto positions = [&](const SortBuffer& b) { return reinterpret_cast<std::uint32_t*>(memory + b.positions.begin) + r * radix.count; };
+        radix.enqueue(memory + temporary.begin, static_cast<std::size_t>(temporary.bytes), keys(before), keys(after), positions(before), positions(after),
+                      stream);
+      }
+    };
+    ops.add(device::cuda::LibraryCall{enqueue},
+            {access(before.keys, false), access(before.positions, false), access(after.keys, true), access(after.positions, true), access(temporary, true)});
+  });
+  add_copy(sorted_source(element, after, job.length), job.sink, job.kept);
 }
 
 void RowSort::describe(Operations& operations, int slot) const {
-  for (const Round& round : rounds_) {
-    Arguments arguments;
-    round.put(arguments, slot);
-    launch(operations, round.kernel, {.grid = {blocks_for(round.blocks, 1)}, .block = {round.threads}}, arguments);
-  }
+  for (const auto& round : rounds_) round(operations, slot);
 }
 
 bool has_wide_keys(DType dtype) { return item_size(dtype) == 8; }
+int first_key_bit(DType dtype) { return dtype == DType::f16 ? 13 : dtype == DType::bf16 ? 16 : 0; }
 
 }  // namespace reprise::kernels::cuda

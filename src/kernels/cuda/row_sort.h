@@ -1,4 +1,5 @@
-// Stable sorting of rows (text/sort.cuh): one kernel for short rows; tiles and rounds of merging for long ones; tournaments where only a few of many are kept.
+// Stable sorting of rows (text/sort.cuh): one kernel for short rows; tiles and rounds of merging for longer ones; digit by digit for the longest; tournaments
+// where only a few of many are kept.
 #pragma once
 
 #include <functional>
@@ -45,7 +46,8 @@ struct SortJob {
   SortElement element;
   TextObject source, sink, less;
   std::int64_t rows = 1, length = 0;
-  std::int64_t kept = 0;  // of a row go to the sink
+  std::int64_t kept = 0;             // of a row go to the sink
+  int first_bit = 0, last_bit = 64;  // of keys: those outside say nothing
 };
 
 class RowSort {
@@ -54,20 +56,17 @@ class RowSort {
   void describe(Operations& operations, int slot) const;
 
  private:
-  struct Round {
-    Kernel kernel;
-    std::int64_t blocks;
-    unsigned threads;
-    std::function<void(Arguments&, int slot)> put;
-  };
   void add_tiles(Gpu& gpu, const SortJob& job, unsigned threads);
   void add_tournament(Gpu& gpu, Scratch& scratch, SortJob job);
   void add_merges(Gpu& gpu, Scratch& scratch, SortJob job);
+  void add_digits(Gpu& gpu, Scratch& scratch, const SortJob& job);
 
-  std::vector<Round> rounds_;
+  std::vector<std::function<void(Operations&, int slot)>> rounds_;
 };
 
 /// Keys of a dtype's values need 8 bytes.
 bool has_wide_keys(DType dtype);
+/// Keys of f16 and bf16 are those of f32, with bits that say nothing.
+int first_key_bit(DType dtype);
 
 }  // namespace reprise::kernels::cuda

@@ -51,7 +51,7 @@ StepPtr make_chunks(Gpu& gpu, const std::string& state, std::int64_t state_bytes
   const std::int64_t chunks = (length + kChunk - 1) / kChunk;
   Scratch scratch;
   const auto totals = scratch.take(chunks > 1 ? count * chunks * state_bytes : 0);
-  Kernel sum, carry, finish = request(gpu, "scan.cuh", fmt::format("scan_chunks<{}, false, {}>", state, types));
+  TextKernel sum, carry, finish = request(gpu, "scan.cuh", fmt::format("scan_chunks<{}, false, {}>", state, types));
   if (chunks > 1) {
     sum = request(gpu, "scan.cuh", fmt::format("scan_chunks<{}, true, {}>", state, types));
     carry = request(gpu, "scan.cuh", fmt::format("scan_totals<{}>", state));
@@ -90,7 +90,7 @@ StepPtr make_scan(Gpu& gpu, const StepSpec& spec) {
   const Arguments arguments = arguments_of(s, wide);
   const bool beside = !s.axis.empty() && s.x.strides[static_cast<std::size_t>(s.axis[0])] != 1;
   if (length > kShortLine && (!beside || lines < kManyLines)) return make_chunks(gpu, state, state_bytes, types, arguments, lines, length);
-  Kernel kernel = request(gpu, "scan.cuh", fmt::format("scan_across<{}, {}>", state, types));
+  TextKernel kernel = request(gpu, "scan.cuh", fmt::format("scan_across<{}, {}>", state, types));
   return make_step(0, [=](Operations& ops, int) { launch_each(ops, kernel, lines, arguments); });
 }
 

@@ -28,7 +28,7 @@ Work write_blocks(Gpu& gpu, const std::string& name, const Indexing& indexing) {
   const Indexing ix = indexing.widened(width);
   const std::string bits = bits_type(item * width);
   if (ix.count() <= kFewPositions) {
-    Kernel kernel = request(gpu, "indexing.cuh", fmt::format("write_few_blocks<{}, {}>", bits, ix.types()));
+    TextKernel kernel = request(gpu, "indexing.cuh", fmt::format("write_few_blocks<{}, {}>", bits, ix.types()));
     return {0, [=](Operations& ops, int) {
               Arguments arguments = blocks(ix);
               ix.put(arguments, ops, name);
@@ -38,8 +38,8 @@ Work write_blocks(Gpu& gpu, const std::string& name, const Indexing& indexing) {
   Scratch scratch;
   const auto last = scratch.take(ix.targets * (ix.wide ? 8 : 4));
   const char* count_type = ix.wide ? "u64_t" : "u32_t";
-  Kernel find = request(gpu, "indexing.cuh", fmt::format("find_last<{}, {}>", count_type, ix.types()));
-  Kernel write = request(gpu, "indexing.cuh", fmt::format("write_last_blocks<{}, {}, {}>", bits, count_type, ix.types()));
+  TextKernel find = request(gpu, "indexing.cuh", fmt::format("find_last<{}, {}>", count_type, ix.types()));
+  TextKernel write = request(gpu, "indexing.cuh", fmt::format("write_last_blocks<{}, {}, {}>", bits, count_type, ix.types()));
   return {scratch.bytes(), [=](Operations& ops, int slot) {
             fill_scratch(ops, last, slot, 0);
             Arguments finding, writing = blocks(ix);
@@ -64,9 +64,10 @@ Work combine_blocks(Gpu& gpu, const std::string& name, const Indexing& ix, const
                       .sink = sorted_sink(element, ordered, ix.count()),
                       .less = by_key(),
                       .length = ix.count(),
-                      .kept = ix.count()});
-  Kernel number = request(gpu, "segments.cuh", fmt::format("number_targets<{}, {}>", element.key_type(), ix.types()));
-  Kernel combine =
+                      .kept = ix.count(),
+                      .last_bit = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(ix.targets)))});
+  TextKernel number = request(gpu, "segments.cuh", fmt::format("number_targets<{}, {}>", element.key_type(), ix.types()));
+  TextKernel combine =
       request(gpu, "segments.cuh",
               fmt::format("combine_blocks<{}, {}, {}, {}, {}>", reduce, type_name(ix.table.dtype), element.key_type(), element.position_type(), ix.types()));
   return {scratch.bytes(), [=](Operations& ops, int slot) {

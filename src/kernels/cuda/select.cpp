@@ -10,7 +10,7 @@ constexpr unsigned kThreads = 256;
 constexpr std::int64_t kChunk = 2048;  // as text/select.cuh and text/scan.cuh have it
 
 /// In-place running sums of i64 in scratch.
-void describe_sums(Operations& ops, const Kernel& kernel, Scratch::Part sums, std::int64_t count, int slot) {
+void describe_sums(Operations& ops, const TextKernel& kernel, Scratch::Part sums, std::int64_t count, int slot) {
   Arguments arguments;
   put_scratch(arguments, sums, slot, true).value(count);
   launch(ops, kernel, {.grid = {1}, .block = {kThreads}}, arguments);
@@ -67,15 +67,15 @@ StepPtr make_repeat_interleave(Gpu& gpu, const StepSpec& spec) {
   const auto ends = scratch.take(n * 8);
   const auto totals = scratch.take((n + kChunk - 1) / kChunk * 8);
   const std::string type = type_name(repeats.dtype), lines = fmt::format("{}, i64_t, i64_t", type);
-  Kernel sum_chunks = request(gpu, "scan.cuh", fmt::format("scan_chunks<RunningSum<i64_t>, true, {}>", lines));
-  Kernel sum_totals = request(gpu, "scan.cuh", "scan_totals<RunningSum<i64_t>>");
-  Kernel finish = request(gpu, "scan.cuh", fmt::format("scan_chunks<RunningSum<i64_t>, false, {}>", lines));
-  Kernel repeat = request(gpu, "select.cuh", fmt::format("repeat_indices<{}>", type));
+  TextKernel sum_chunks = request(gpu, "scan.cuh", fmt::format("scan_chunks<RunningSum<i64_t>, true, {}>", lines));
+  TextKernel sum_totals = request(gpu, "scan.cuh", "scan_totals<RunningSum<i64_t>>");
+  TextKernel finish = request(gpu, "scan.cuh", fmt::format("scan_chunks<RunningSum<i64_t>, false, {}>", lines));
+  TextKernel repeat = request(gpu, "select.cuh", fmt::format("repeat_indices<{}>", type));
   const OperandRef* count = spec.outputs.size() == 2 ? &spec.outputs[1] : nullptr;
   return make_step(scratch.bytes(), [=, repeats = spec.inputs[0], y = spec.outputs[0], counted = count != nullptr, size = count ? *count : OperandRef{},
                                      name = spec.name](Operations& ops, int slot) {
     const std::int64_t chunks = (n + kChunk - 1) / kChunk;
-    const auto add_scan = [&](const Kernel& kernel, bool write) {
+    const auto add_scan = [&](const TextKernel& kernel, bool write) {
       Arguments a;
       put_scratch(a.in(repeats), ends, slot, true)
           .fixed(nullptr)

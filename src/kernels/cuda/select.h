@@ -16,7 +16,7 @@ class Selection {
   TextObject flag_, sink_;
   std::int64_t count_, chunks_;
   Scratch::Part totals_;
-  Kernel count_chosen_, sum_, put_;
+  TextKernel count_chosen_, sum_, put_;
 };
 
 }  // namespace reprise::kernels::cuda

@@ -30,7 +30,7 @@ struct Rows {
   [[nodiscard]] bool across() const { return stride(0) != 1 && around.rank() > 0 && around.stride(around.rank() - 1, 0) == 1; }
 };
 
-StepPtr make_step_of(const Rows& r, Kernel kernel, const LaunchShape& shape) {
+StepPtr make_step_of(const Rows& r, TextKernel kernel, const LaunchShape& shape) {
   return make_step(0, [=](Operations& ops, int) {
     Arguments arguments;
     arguments.in(r.x).out(r.y).value(r.rows).value(r.length).value(r.stride(0)).value(r.stride(1));

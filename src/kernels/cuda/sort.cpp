@@ -40,7 +40,8 @@ StepPtr rows_step(Gpu& gpu, const StepSpec& spec, bool descending) {
                       .less = by_key(),
                       .rows = count_along(x, around),
                       .length = length,
-                      .kept = kept});
+                      .kept = kept,
+                      .first_bit = first_key_bit(x.dtype)});
   return make_step(scratch.bytes(), [sort](Operations& ops, int slot) { sort.describe(ops, slot); });
 }
 
@@ -73,9 +74,9 @@ StepPtr make_search_sorted(Gpu& gpu, const StepSpec& spec) {
   Arguments arguments;
   arguments.in(sorted).in(values).out(y).value(y.numel()).value(sorted.sizes[last]).value(sorted.strides[last]);
   Dims({&rows, &values, &y}, all_dims(y.rank)).put(arguments, wide);
-  Kernel kernel = request(gpu, "search.cuh",
-                          fmt::format("search_sorted<{}, {}, {}, {}, {}>", type_name(sorted.dtype), type_name(values.dtype), type_name(y.dtype),
-                                      spec.attrs->flag("right"), index_type(wide)));
+  TextKernel kernel = request(gpu, "search.cuh",
+                              fmt::format("search_sorted<{}, {}, {}, {}, {}>", type_name(sorted.dtype), type_name(values.dtype), type_name(y.dtype),
+                                          spec.attrs->flag("right"), index_type(wide)));
   return make_step(0, [=, count = y.numel()](Operations& ops, int) { launch_each(ops, kernel, count, arguments); });
 }
 

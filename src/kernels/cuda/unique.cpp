@@ -63,6 +63,7 @@ StepPtr make_unique(Gpu& gpu, const StepSpec& spec) {
     if (u.flat) {
       job.source = values_source(element, u.x, {}, u.slice_dims, false);
       job.less = by_key();
+      job.first_bit = first_key_bit(u.x.dtype);
     }
     sort.emplace_back(gpu, scratch, job);
   }
@@ -82,7 +83,7 @@ StepPtr make_unique(Gpu& gpu, const StepSpec& spec) {
                           put_scratch(a.out(u.inverse), starts, slot, true);
                         }};
   const Selection groups(gpu, scratch, "unique.cuh", flag, sink, u.slices);
-  Kernel put = request(gpu, "unique.cuh", fmt::format("put_unique<{}, {}, {}>", type, position, index));
+  TextKernel put = request(gpu, "unique.cuh", fmt::format("put_unique<{}, {}, {}>", type, position, index));
   return make_step(scratch.bytes(), [=](Operations& ops, int slot) {
     for (const RowSort& each : sort) each.describe(ops, slot);
     groups.describe(ops, slot, [&](Arguments& a, int) { a.out(u.count); });

@@ -110,13 +110,13 @@ StepPtr pool_step(Gpu& gpu, const Pool& p, const char* fold) {
   if (p.window() >= kWideWindow && p.y.numel() <= kFewOutputs) {
     const int last = by_stride(p.y, all_dims(p.y.rank)).back();
     const bool across = p.x.strides[1] == 1 && (last == 1 || p.y.numel() == p.y.sizes[0] * p.y.sizes[1]);
-    Kernel kernel = request(gpu, "windows.cuh", fmt::format("pool_wide<{}, {}, {}, {}, {}>", type, fold, p.adaptive, across, index_type(wide)));
+    TextKernel kernel = request(gpu, "windows.cuh", fmt::format("pool_wide<{}, {}, {}, {}, {}>", type, fold, p.adaptive, across, index_type(wide)));
     return make_step(0, [=, arguments = arguments_of(p, 1, wide), count = p.y.numel()](Operations& ops, int) {
       launch(ops, kernel, {.grid = {blocks_for(count, across ? 32 : 1)}, .block = {32, 8}}, arguments);
     });
   }
   const int width = channel_pack(p);
-  Kernel kernel = request(gpu, "windows.cuh", fmt::format("pool<{}, {}, {}, {}, {}>", type, fold, p.adaptive, width, index_type(wide)));
+  TextKernel kernel = request(gpu, "windows.cuh", fmt::format("pool<{}, {}, {}, {}, {}>", type, fold, p.adaptive, width, index_type(wide)));
   return make_step(
       0, [=, arguments = arguments_of(p, width, wide), count = p.y.numel() / width](Operations& ops, int) { launch_each(ops, kernel, count, arguments); });
 }
@@ -191,8 +191,8 @@ StepPtr make_resize(Gpu& gpu, const StepSpec& spec) {
   arguments.value(std::int64_t{align_corners});
   const OperandRef planes = planes_of(x, y), a = coordinate_of(y, 0), b = coordinate_of(y, 1), c = coordinate_of(y, 2);
   Dims({&planes, &y, &a, &b, &c}, by_stride(y, all_dims(y.rank))).put(arguments, wide);
-  Kernel kernel = request(gpu, "windows.cuh",
-                          fmt::format("resize<{}, {}, {}, {}, {}>", type_name(x.dtype), narrow ? "f32_t" : "f64_t", filter, 5 - x.rank, index_type(wide)));
+  TextKernel kernel = request(gpu, "windows.cuh",
+                              fmt::format("resize<{}, {}, {}, {}, {}>", type_name(x.dtype), narrow ? "f32_t" : "f64_t", filter, 5 - x.rank, index_type(wide)));
   return make_step(0, [=, count = y.numel()](Operations& ops, int) { launch_each(ops, kernel, count, arguments); });
 }
 

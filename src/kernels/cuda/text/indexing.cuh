@@ -61,6 +61,7 @@ struct InBlock {
 
 template <class T, class Index, int kIndices>
 __global__ void read_blocks(const T* table, T* list, const Indexing<Index, kIndices> ix) {
+  wait_for_earlier_kernels();
   const Index element = thread_position<Index>();
   if (element >= ix.count * ix.block) return;
   const InBlock<Index, kIndices> in(ix, element);
@@ -71,6 +72,7 @@ __global__ void read_blocks(const T* table, T* list, const Indexing<Index, kIndi
 // For few positions: a block is written unless a later position has the same target.
 template <class T, class Index, int kIndices>
 __global__ void write_few_blocks(T* table, const T* list, const Indexing<Index, kIndices> ix) {
+  wait_for_earlier_kernels();
   const Index element = thread_position<Index>();
   if (element >= ix.count * ix.block) return;
   const InBlock<Index, kIndices> in(ix, element);
@@ -85,6 +87,7 @@ __global__ void write_few_blocks(T* table, const T* list, const Indexing<Index, 
 // last[number of a target] = 1 + the last position that has it. `last` was zeroed.
 template <class Count, class Index, int kIndices>
 __global__ void find_last(Count* last, const Indexing<Index, kIndices> ix) {
+  wait_for_earlier_kernels();
   const Index p = thread_position<Index>();
   if (p >= ix.count) return;
   const i64_t number = find_target(ix, p).number;
@@ -93,6 +96,7 @@ __global__ void find_last(Count* last, const Indexing<Index, kIndices> ix) {
 
 template <class T, class Count, class Index, int kIndices>
 __global__ void write_last_blocks(T* table, const T* list, const Count* last, const Indexing<Index, kIndices> ix) {
+  wait_for_earlier_kernels();
   const Index element = thread_position<Index>();
   if (element >= ix.count * ix.block) return;
   const InBlock<Index, kIndices> in(ix, element);

@@ -22,6 +22,7 @@ __device__ Index source_position(Index i, Index n) {
 
 template <class T, Border kBorder, class Index>
 __global__ void pad(const T* x, T* y, const Padding<Index> p, const T value) {
+  wait_for_earlier_kernels();
   Index position = thread_position<Index>();
   if (position >= p.count) return;
   Index from = 0, to = 0;
@@ -47,6 +48,7 @@ struct Columns {
 
 template <class T, int kInputs, class Index>
 __global__ void concat(T* y, const Columns<T, kInputs, Index> c) {
+  wait_for_earlier_kernels();
   const Index i = thread_position<Index>();
   if (i >= c.count) return;
   const Index row = quotient(i, c.width), column = i - row * static_cast<Index>(c.width.divisor);

@@ -26,6 +26,7 @@ __device__ C overlap(const C (&a)[4], const C (&b)[4]) {
 // covers[i - first][w]: bit b says that box i covers box 64 w + b too much. Block: 64 boxes (x) against 64 (y).
 template <class B, class C, class Order>
 __global__ void find_covers(const Boxes<B, C, Order> boxes, u64_t* covers, i64_t count, i64_t first, i64_t last, i64_t words, f64_t threshold) {
+  wait_for_earlier_kernels();
   __shared__ C others[64][4];
   const i64_t word = blockIdx.y, i = first + static_cast<i64_t>(blockIdx.x) * 64 + threadIdx.x, j = word * 64 + threadIdx.x;
   if (j < count) {
@@ -47,6 +48,7 @@ __global__ void find_covers(const Boxes<B, C, Order> boxes, u64_t* covers, i64_t
 // Goes through boxes first to last in order, one block; `gone` and `size` carry over from the boxes before.
 template <class Order>
 __global__ void keep_boxes(const u64_t* covers, const Order* order, u64_t* gone, i64_t* kept, i64_t* size, i64_t count, i64_t first, i64_t last, i64_t words) {
+  wait_for_earlier_kernels();
   __shared__ u64_t near[64];
   __shared__ u64_t keep;
   __shared__ i64_t before;

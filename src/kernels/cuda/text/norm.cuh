@@ -81,6 +81,7 @@ __device__ void put_statistics(const N& n, const Index (&at)[4], C mean, C rstd)
 // A row is at most kPacks packs for each thread of its team, dense and aligned, and stays in registers.
 template <class N, int kWidth, int kPacks, bool kCentered, bool kGroup, class Index>
 __global__ void norm_short(const N n) {
+  wait_for_earlier_kernels();
   using E = typename N::Element;
   using C = typename N::C;
   const i64_t r = static_cast<i64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
@@ -151,6 +152,7 @@ struct InRow {
 // Rows of any length that lie anyhow, read three times, by a block each. kDense: in packs.
 template <class N, int kWidth, bool kDense, bool kCentered, bool kGroup, class Index>
 __global__ void norm_long(const N n) {
+  wait_for_earlier_kernels();
   using E = typename N::Element;
   using C = typename N::C;
   const i64_t r = blockIdx.x;
@@ -181,6 +183,7 @@ __global__ void norm_long(const N n) {
 template <class E, class M, class V, class W, class B, class Index>
 __global__ void norm_channels(const E* x, E* y, const M* mean, const V* variance, const W* weight, const B* bias, f64_t eps, i64_t count,
                               const Dims<Index, 6> dims) {
+  wait_for_earlier_kernels();
   using C = compute_t<E>;
   const Index i = thread_position<Index>();
   if (i >= count) return;

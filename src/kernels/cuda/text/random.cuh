@@ -28,6 +28,7 @@ __device__ inline f64_t unit(u32_t high, u32_t low) {
 // `run` counts the runs of the step, each of which draws a stream of its own.
 template <class E, Draw kDraw, class Index>
 __global__ void draw(E* y, const u64_t* run, i64_t count, u64_t key, f64_t low, f64_t high, const Dims<Index, 1> dims) {
+  wait_for_earlier_kernels();
   const Index i = thread_position<Index>();
   if (i >= count) return;
   Index at[1];
@@ -40,4 +41,7 @@ __global__ void draw(E* y, const u64_t* run, i64_t count, u64_t key, f64_t low, 
   y[at[0]] = convert<E>(value);
 }
 
-extern "C" __global__ void count_run(u64_t* run) { ++*run; }
+extern "C" __global__ void count_run(u64_t* run) {
+  wait_for_earlier_kernels();
+  ++*run;
+}

@@ -80,6 +80,7 @@ struct Line {
 // One thread for a line: many lines beside each other, or short ones.
 template <class State, class E, class O, class Index>
 __global__ void scan_across(const ScanLines<E, O, Index> s) {
+  wait_for_earlier_kernels();
   const i64_t line = static_cast<i64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (line >= s.lines || s.length == 0) return;
   const Line<State, E, O, Index> at(s, line);
@@ -126,6 +127,7 @@ struct BlockScan {
 // holds for the chunk before.
 template <class State, bool kTotals, class E, class O, class Index>
 __global__ void __launch_bounds__(kScanThreads) scan_chunks(const ScanLines<E, O, Index> s, State* totals, i64_t chunks) {
+  wait_for_earlier_kernels();
   const i64_t line = blockIdx.x / chunks, chunk = blockIdx.x % chunks, first = chunk * kScanChunk;
   const Line<State, E, O, Index> at(s, line);
   const int count = static_cast<int>(s.length - first < kScanChunk ? s.length - first : kScanChunk);
@@ -157,6 +159,7 @@ __global__ void __launch_bounds__(kScanThreads) scan_chunks(const ScanLines<E, O
 // totals[line][c] = what the chunks up to c come to. A block for each line.
 template <class State>
 __global__ void __launch_bounds__(kScanThreads) scan_totals(State* totals, i64_t chunks) {
+  wait_for_earlier_kernels();
   State* of_line = totals + blockIdx.x * chunks;
   State before;
   for (i64_t first = 0; first < chunks; first += kScanThreads) {

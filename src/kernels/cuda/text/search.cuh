@@ -15,6 +15,7 @@ __device__ auto comparable(E x) {
 
 template <class S, class V, class O, bool kRight, class Index>
 __global__ void search_sorted(const S* sorted, const V* values, O* y, i64_t count, i64_t length, i64_t stride, const Dims<Index, 3> dims) {
+  wait_for_earlier_kernels();
   const Index i = thread_position<Index>();
   if (i >= count) return;
   Index at[3];  // sorted (its row), values, y

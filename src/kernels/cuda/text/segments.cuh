@@ -47,6 +47,7 @@ __device__ C mean_of(C sum, i64_t count) {
 
 template <class Key, class Index, int kIndices>
 __global__ void number_targets(Key* numbers, const Indexing<Index, kIndices> ix) {
+  wait_for_earlier_kernels();
   const Index p = thread_position<Index>();
   if (p < ix.count) numbers[p] = static_cast<Key>(find_target(ix, p).number);
 }
@@ -54,6 +55,7 @@ __global__ void number_targets(Key* numbers, const Indexing<Index, kIndices> ix)
 // `numbers` ascend; `order[s]` is the position whose number is numbers[s].
 template <Reduce kReduce, class E, class Key, class Order, class Index, int kIndices>
 __global__ void combine_blocks(E* table, const E* list, const Key* numbers, const Order* order, const Indexing<Index, kIndices> ix, int include_self) {
+  wait_for_earlier_kernels();
   using C = compute_t<E>;
   const Index element = thread_position<Index>();
   if (element >= ix.count * ix.block) return;

@@ -8,6 +8,7 @@ constexpr int kSelectThreads = 256, kSelectRounds = 8, kSelectChunk = kSelectThr
 // Flag: `bool operator()(i64_t i)`; sink: `put(i, before, chosen)`, both for i < count.
 template <class Flag>
 __global__ void __launch_bounds__(kSelectThreads) count_chosen(const Flag flag, i64_t* totals, i64_t count) {
+  wait_for_earlier_kernels();
   int chosen = 0;
   for (int round = 0; round < kSelectRounds; ++round) {
     const i64_t i = static_cast<i64_t>(blockIdx.x) * kSelectChunk + round * kSelectThreads + threadIdx.x;
@@ -19,6 +20,7 @@ __global__ void __launch_bounds__(kSelectThreads) count_chosen(const Flag flag, 
 // `totals` are summed up by now; the last is the result's size.
 template <class Flag, class Sink>
 __global__ void __launch_bounds__(kSelectThreads) put_chosen(const Flag flag, const Sink sink, const i64_t* totals, i64_t count, i64_t* size) {
+  wait_for_earlier_kernels();
   __shared__ int warps[kSelectThreads / 32];
   i64_t before = blockIdx.x == 0 ? 0 : totals[blockIdx.x - 1];
   if (threadIdx.x == 0 && blockIdx.x == gridDim.x - 1) *size = totals[blockIdx.x];
@@ -75,6 +77,7 @@ struct PutIndices {
 template <class I>
 __global__ void repeat_indices(const I* repeats, i64_t stride, const i64_t* ends, i64_t* y, i64_t* size, i64_t count, i64_t room, u64_t* negative,
                                u64_t* too_many) {
+  wait_for_earlier_kernels();
   const i64_t j = static_cast<i64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (j < count && repeats[j * stride] < 0) *negative = static_cast<u64_t>(static_cast<i64_t>(repeats[j * stride]));
   const i64_t total = count == 0 ? 0 : ends[count - 1];

@@ -37,6 +37,7 @@ struct Finish {
 // A row is at most kPacks packs for each thread of its team, and stays in registers.
 template <class E, int kWidth, int kPacks, bool kLog, class Index>
 __global__ void softmax_short(const E* x, E* y, i64_t rows, i64_t length, i64_t x_stride, i64_t y_stride, const Dims<Index, 2> around) {
+  wait_for_earlier_kernels();
   using C = compute_t<E>;
   const i64_t r = static_cast<i64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   if (r >= rows) return;  // teams of several to a block are warps
@@ -82,6 +83,7 @@ __global__ void softmax_short(const E* x, E* y, i64_t rows, i64_t length, i64_t 
 // Rows of any length, read twice, by a block each.
 template <class E, int kWidth, bool kLog, class Index>
 __global__ void softmax_long(const E* x, E* y, i64_t rows, i64_t length, i64_t x_stride, i64_t y_stride, const Dims<Index, 2> around) {
+  wait_for_earlier_kernels();
   using C = compute_t<E>;
   Index at[2];
   around.locate(static_cast<Index>(blockIdx.x), at);
@@ -109,6 +111,7 @@ __global__ void softmax_long(const E* x, E* y, i64_t rows, i64_t length, i64_t x
 // Neighbouring rows lie beside each other: threadIdx.x counts rows, threadIdx.y shares out a row.
 template <class E, bool kLog, class Index>
 __global__ void softmax_across(const E* x, E* y, i64_t rows, i64_t length, i64_t x_stride, i64_t y_stride, const Dims<Index, 2> around) {
+  wait_for_earlier_kernels();
   using C = compute_t<E>;
   __shared__ Exponentials<C> parts[32][33];
   const i64_t r = static_cast<i64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

@@ -193,9 +193,20 @@ __device__ void sort_shared(const Less& less, Element* shared) {
   __syncthreads();
 }
 
+// The first `kept` elements of each row, one by one.
+template <class Source, class Sink>
+__global__ void copy_elements(const Source source, const Sink sink, i64_t rows, i64_t kept) {
+  wait_for_earlier_kernels();
+  const i64_t i = static_cast<i64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= rows * kept) return;
+  const i64_t r = rows == 1 ? 0 : i / kept, at = i - r * kept;
+  sink.row(r).put(at, source.row(r).at(at));
+}
+
 // Block = row × tile. Each tile of `length` elements is sorted and its first `kept` go to the sink: tile t's at t * kept.
 template <class Element, int kThreads, class Source, class Sink, class Less>
 __global__ void __launch_bounds__(kThreads) sort_tiles(const Source source, const Sink sink, const Less less, i64_t length, i64_t tiles, i64_t kept) {
+  wait_for_earlier_kernels();
   constexpr int kTile = kThreads * kPerThread;
   __shared__ Element shared[kTile];
   const i64_t r = blockIdx.x / tiles, tile = blockIdx.x % tiles, first = tile * kTile;
@@ -212,6 +223,7 @@ __global__ void __launch_bounds__(kThreads) sort_tiles(const Source source, cons
 // Block = row × tile of the result. Merges runs of `run` elements two by two; only the first `kept` of a row are wanted.
 template <class Element, int kThreads, class Source, class Sink, class Less>
 __global__ void __launch_bounds__(kThreads) merge_runs(const Source source, const Sink sink, const Less less, i64_t length, i64_t tiles, i64_t kept, i64_t run) {
+  wait_for_earlier_kernels();
   constexpr int kTile = kThreads * kPerThread;
   __shared__ Element shared[kTile];
   __shared__ i64_t splits[2];

@@ -92,6 +92,7 @@ struct PutGroups {
 template <class E, class Position, class Index>
 __global__ void put_unique(const Slices<E, Index> slices, const Position* order, const i64_t* starts, const i64_t* size, i64_t slice_count, i64_t inner, E* values,
                            i64_t* counts) {
+  wait_for_earlier_kernels();
   const i64_t i = static_cast<i64_t>(blockIdx.x) * blockDim.x + threadIdx.x, groups = *size;
   const i64_t width = slices.width > 0 ? slices.width : 1, group = i / width, j = i % width;
   if (group >= groups) return;

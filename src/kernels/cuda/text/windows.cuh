@@ -79,6 +79,7 @@ __device__ i64_t divisor_of(const Pooling<Index>& p, const Span<Index> (&window)
 
 template <class E, template <class> class Fold, bool kAdaptive, int kWidth, class Index>
 __global__ void pool(const E* x, E* y, i64_t* indices, const Pooling<Index> p) {
+  wait_for_earlier_kernels();
   const Index i = thread_position<Index>();
   if (i >= p.count) return;
   Index at[6];
@@ -110,6 +111,7 @@ __global__ void pool(const E* x, E* y, i64_t* indices, const Pooling<Index> p) {
 // a block has one output.
 template <class E, template <class> class Fold, bool kAdaptive, bool kAcross, class Index>
 __global__ void pool_wide(const E* x, E* y, i64_t* indices, const Pooling<Index> p) {
+  wait_for_earlier_kernels();
   constexpr int kLanes = kAcross ? 32 : 1, kParts = 256 / kLanes;
   __shared__ Fold<E> folds[kParts][kLanes];
   const int lane = kAcross ? threadIdx.x : 0, part = kAcross ? threadIdx.y : threadIdx.y * 32 + threadIdx.x;
@@ -244,6 +246,7 @@ __device__ E rounded(F v) {
 // F: what values and weights are computed in. Dimensions before kFirst are missing.
 template <class E, class F, Filter kFilter, int kFirst, class Index>
 __global__ void resize(const E* x, E* y, const Resizing<Index> r) {
+  wait_for_earlier_kernels();
   const Index i = thread_position<Index>();
   if (i >= r.count) return;
   Index at[5];
