@@ -23,6 +23,8 @@ struct CompileOptions {
   /// f32: as exported. bf16, f16: weights and arithmetic of f32 parts are converted (f32 accumulation, norms and softmax in f32); the signature keeps its
   /// dtypes.
   DType dtype = DType::f32;
+  /// On a GPU, f32 matrix products and convolutions may round their factors to tf32 (10 bits of mantissa), as PyTorch does where it is told to.
+  bool allow_tf32 = false;
   /// ATen ops that run unfused in fallback segments: "aten.mul.Tensor", with or without "torch.ops."; "aten.mul" names all overloads.
   std::vector<std::string> fallback_ops = {};
   /// Engines of fewer ops are folded into the fallback segments beside them.

@@ -23,6 +23,9 @@
 //   matmul       a[*B, M, K], b[*B, K, N], bias?[*B, M, N] → y[*B, M, N]          {has_bias}
 //   conv         x[N, Ci, *S], w[Co, Ci/g, *K], bias?[Co] → y[N, Co, *O]           {stride, padding, dilation, output_padding, groups, transposed, has_bias}
 //                                                              transposed: w[Ci, Co/g, *K]; 1 to 3 spatial dimensions; padding on both sides
+//   matmul, conv with an epilogue: … e_i[*y] … → y           {epilogue?, allow_tf32?}   a scalar program of one output and no symbols: operands e_i follow and
+//                                                              y = epilogue(what it is without, e_0, e_1, …), rounded in between or not; allow_tf32: f32
+//                                                              may be multiplied as tf32
 //   pool         x[N, C, *S] → y[N, C, *O], indices?[N, C, *O] i64   {kind = max | avg | adaptive_avg | adaptive_max, kernel, stride, padding, dilation,
 //                                                              count_include_pad, divisor (0: none)}   the adaptive kinds need only the sizes; indices are flat
 //                                                              in *S; windows are clipped as PyTorch's ceil_mode does

@@ -22,7 +22,7 @@ class Step {
   /// Scratch memory that `run` needs at bindings[scratch_slot()], 64-byte aligned; contents undefined before and after.
   [[nodiscard]] virtual std::size_t scratch_bytes() const { return 0; }
   [[nodiscard]] int scratch_slot() const { return scratch_slot_; }
-  void set_scratch_slot(int slot) { scratch_slot_ = slot; }
+  virtual void set_scratch_slot(int slot) { scratch_slot_ = slot; }
 
  private:
   int scratch_slot_ = -1;

@@ -70,6 +70,7 @@ class OpVerifier {
   void norm() const;
   void batch_norm() const;
   void attention() const;
+  void epilogue(std::size_t own) const;
   void matmul() const;
   void conv() const;
   void pool() const;

@@ -101,19 +101,36 @@ void OpVerifier::attention() const {
   type(out(0), in(0).dtype);
 }
 
+// Operands behind a contraction's own are its epilogue's.
+void OpVerifier::epilogue(std::size_t own) const {
+  if (!attrs_.has("epilogue")) return counts(own);
+  const auto& program = *attrs_.program("epilogue");
+  program.verify();
+  check(!program.inputs.empty() && program.outputs.size() == 1 && program.symbols.empty(), "the epilogue does not fit");
+  counts(own + program.inputs.size() - 1);
+  type(out(0), program.inputs[0]);
+  type(out(0), program.code.at(static_cast<std::size_t>(program.outputs[0])).type);
+  for (std::size_t i = own; i < inputs(); ++i) {
+    type(in(i), program.inputs[i - own + 1]);
+    sizes(in(i), out(0).sizes);
+  }
+}
+
 void OpVerifier::matmul() const {
-  counts(2 + flag("has_bias"));
+  const std::size_t own = 2 + flag("has_bias");
+  epilogue(own);
   rank(in(0), 2);
   rank(in(1), 2);
   const Shape batch(in(0).sizes.begin(), in(0).sizes.end() - 2);
   sizes(in(1), joined(batch, {in(0).sizes.back(), in(1).sizes.back()}));
   sizes(out(0), joined(batch, {in(0).sizes.end()[-2], in(1).sizes.back()}));
-  for (std::size_t i = 0; i < inputs(); ++i) type(in(i), out(0).dtype);
-  if (inputs() == 3) sizes(in(2), out(0).sizes);
+  for (std::size_t i = 0; i < own; ++i) type(in(i), out(0).dtype);
+  if (own == 3) sizes(in(2), out(0).sizes);
 }
 
 void OpVerifier::conv() const {
-  counts(2 + flag("has_bias"));
+  const std::size_t own = 2 + flag("has_bias");
+  epilogue(own);
   const Shape &x = in(0).sizes, &w = in(1).sizes;
   check(x.size() >= 3 && x.size() <= 5 && w.size() == x.size(), "ranks (got {} and {})", x.size(), w.size());
   const std::size_t n = x.size() - 2;
@@ -129,8 +146,8 @@ void OpVerifier::conv() const {
     want.push_back(transposed ? transposed_size(x[i + 2], w[i + 2], s, p, d, o) : window_count(x[i + 2], w[i + 2], s, p, d, false));
   }
   sizes(out(0), want);
-  for (std::size_t i = 0; i < inputs(); ++i) type(in(i), out(0).dtype);
-  if (inputs() == 3) sizes(in(2), {want[1]});
+  for (std::size_t i = 0; i < own; ++i) type(in(i), out(0).dtype);
+  if (own == 3) sizes(in(2), {want[1]});
 }
 
 void OpVerifier::pool() const {

@@ -45,6 +45,7 @@ class BoundAttrs {
  public:
   using Eval = std::function<sym::Number(const sym::Expr&)>;
   BoundAttrs(const core::Attrs& attrs, Eval eval) : attrs_(&attrs), eval_(std::move(eval)) {}
+  [[nodiscard]] const core::Attrs& unbound() const { return *attrs_; }
   [[nodiscard]] bool has(std::string_view key) const { return attrs_->has(key); }
   [[nodiscard]] bool flag(std::string_view key) const { return attrs_->flag(key); }
   [[nodiscard]] bool flag(std::string_view key, bool fallback) const { return attrs_->flag(key, fallback); }

@@ -55,11 +55,20 @@ const ir::Node* Placement::producer(ValueId root) const {
   return it == producers_.end() ? nullptr : it->second;
 }
 
+// Element by element in the same places. A dimension of size 1 may have any stride.
+static bool lies_alike(const ir::Value& a, const ir::Value& b) {
+  if (!sym::equal(a.sizes, b.sizes)) return false;
+  for (std::size_t d = 0; d < a.sizes.size(); ++d) {
+    if (!(a.sizes[d] == sym::Expr(1)) && !(a.strides[d] == b.strides[d])) return false;
+  }
+  return true;
+}
+
 ValueId Placement::candidate(const ir::Node& node, ValueId y, std::size_t operand) const {
   const auto x = node.inputs[operand];
   const auto& out = graph_.at(y);
   const auto& in = graph_.at(x);
-  if (in.dtype != out.dtype || !graph_.is_whole(x) || !sym::equal(in.sizes, out.sizes)) return ir::kNoValue;
+  if (in.dtype != out.dtype || !graph_.is_whole(x) || !lies_alike(in, out)) return ir::kNoValue;
   if (is_scatter_like(node.op) && operand == 0) return in.root;
   return node.op == core::Op::pointwise ? in.root : ir::kNoValue;
 }
@@ -87,7 +96,7 @@ bool Placement::others_apart(const ir::Node& node, ValueId x) const {
     const auto root = graph_.at(input).root;
     if (group(root) != group(x)) return true;
     // Elementwise steps read an element before they write it; anything else must read `x` as the base operand alone.
-    const bool identical = graph_.is_whole(input) && sym::equal(graph_.at(input).sizes, graph_.at(node.outputs.front()).sizes);
+    const bool identical = graph_.is_whole(input) && lies_alike(graph_.at(input), graph_.at(node.outputs.front()));
     return node.op == core::Op::pointwise ? identical : input == node.inputs.front();
   });
 }

@@ -5,13 +5,16 @@
 #include <string_view>
 
 #include "ir/graph.h"
+#include "reprise/device.h"
 #include "reprise/dtype.h"
 
 namespace reprise::passes {
 
 struct PipelineOptions {
   DType dtype = DType::f32;  // f16, bf16: convert the f32 parts
-  int threads = 1;           // of the constant folder
+  DeviceType device = DeviceType::cpu;
+  bool allow_tf32 = false;  // GPUs may multiply f32 as tf32
+  int threads = 1;          // of the constant folder
   std::function<void(std::string_view pass, int done, int total)> progress;
 };
 

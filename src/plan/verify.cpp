@@ -38,7 +38,7 @@ Arity arity(Op op) {
       return {3, 4, 1, 1};
     case Op::matmul:
     case Op::conv:
-      return {2, 3, 1, 1};
+      return {2, kMany, 1, 1};
     case Op::pool:
       return {1, 1, 1, 2};
     case Op::concat:
@@ -213,9 +213,21 @@ class Verifier {
         for (const auto& e : (*program)->symbols) known(e, place);
       }
     }
+    if (c.op == Op::matmul || c.op == Op::conv) epilogue(c, place);
     if (c.op != Op::pointwise) return;
     const auto& program = *c.attrs.program("program");
     require(program.inputs.size() == c.inputs.size() && program.outputs.size() == c.outputs.size(), "{} has not the operands of its program", place);
+  }
+
+  void epilogue(const Command& c, const std::string& place) const {
+    const std::size_t own = c.attrs.flag("has_bias", false) ? 3 : 2;
+    std::size_t wanted = own;
+    if (c.attrs.has("epilogue")) {
+      const auto& program = *c.attrs.program("epilogue");
+      require(!program.inputs.empty() && program.outputs.size() == 1 && program.symbols.empty(), "{} has an epilogue that does not fit", place);
+      wanted += program.inputs.size() - 1;
+    }
+    require(c.inputs.size() == wanted, "{} has the wrong number of inputs (got {}, want {})", place, c.inputs.size(), wanted);
   }
 
   void define(const Define& d, const Command& c) const {

@@ -59,7 +59,11 @@ ir::Graph build_graph(const ir::Program& program, const CompileOptions& options,
           .assignment;
   progress("convert", 0, 1);
   auto graph = ops::convert(program, registry, assignment);
-  passes::run_pipeline(graph, {.dtype = options.dtype, .threads = options.threads == 0 ? 1 : options.threads, .progress = progress});
+  passes::run_pipeline(graph, {.dtype = options.dtype,
+                               .device = options.device.type,
+                               .allow_tf32 = options.allow_tf32,
+                               .threads = options.threads == 0 ? 1 : options.threads,
+                               .progress = progress});
   return graph;
 }
 

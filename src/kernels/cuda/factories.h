@@ -10,6 +10,9 @@ StepPtr make_copy(Gpu& gpu, const StepSpec& spec);
 StepPtr make_fill(Gpu& gpu, const StepSpec& spec);
 StepPtr make_iota(Gpu& gpu, const StepSpec& spec);
 StepPtr make_reduce(Gpu& gpu, const StepSpec& spec);
+StepPtr make_matmul(Gpu& gpu, const StepSpec& spec);
+StepPtr make_conv(Gpu& gpu, const StepSpec& spec);
+StepPtr make_attention(Gpu& gpu, const StepSpec& spec);
 StepPtr make_item(Gpu& gpu, const StepSpec& spec);
 StepPtr make_check(Gpu& gpu, const StepSpec& spec);
 

@@ -40,6 +40,9 @@ constexpr Entry kTable[] = {
     {Op::unique, make_unique},
     {Op::nms, make_nms},
     {Op::repeat_interleave, make_repeat_interleave},
+    {Op::matmul, make_matmul},
+    {Op::conv, make_conv},
+    {Op::attention, make_attention},
 };
 
 }  // namespace

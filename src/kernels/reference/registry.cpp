@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "kernels/reference/epilogue.h"
 #include "kernels/reference/factories.h"
 
 namespace reprise::kernels {
@@ -49,7 +50,7 @@ constexpr std::pair<Op, std::unique_ptr<device::Step> (*)(const StepSpec&)> kTab
 std::unique_ptr<device::Step> make_reference_step(const StepSpec& spec) {
   const auto* row = std::find_if(std::begin(kTable), std::end(kTable), [&](const auto& entry) { return entry.first == spec.op; });
   REPRISE_CHECK(row != std::end(kTable), UnsupportedOp, "[kernels/{}] the reference back end has no kernel for '{}'", spec.name, core::name(spec.op));
-  return row->second(spec);
+  return spec.attrs->has("epilogue") ? reference::make_with_epilogue(spec, row->second) : row->second(spec);
 }
 
 }  // namespace reprise::kernels

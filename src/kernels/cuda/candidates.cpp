@@ -1,0 +1,115 @@
+#include "kernels/cuda/candidates.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <utility>
+
+#include "kernels/cuda/conv_direct.h"
+#include "kernels/cuda/cublaslt.h"
+#include "kernels/cuda/cudnn.h"
+#include "kernels/cuda/epilogue.h"
+#include "kernels/cuda/gemm.h"
+
+namespace reprise::kernels::cuda {
+namespace {
+
+struct Problem {
+  SplitSpec split;
+  Contraction contraction;
+};
+
+Problem describe(const StepSpec& spec) {
+  SplitSpec split = split_epilogue(spec);
+  Contraction contraction = spec.op == core::Op::conv ? describe_conv(split.spec) : describe_matmul(split.spec);
+  return {std::move(split), std::move(contraction)};
+}
+
+int number(std::string_view& text) {
+  int value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return error == std::errc() ? value : -1;
+}
+
+/// Our own kernels compute the epilogue where they store, or a pointwise kernel does behind them.
+template <class Make>
+StepPtr with_epilogue(Gpu& gpu, const Problem& p, const Make& make) {
+  const Epilogue& e = p.split.epilogue;
+  if (lies_as(e, p.contraction.y)) return make(finish_of(e));
+  return followed_by(gpu, make(Finish{}), e, p.split.spec);
+}
+
+StepPtr make_tiles(Gpu& gpu, const Problem& p, const GemmChoice& choice) {
+  return with_epilogue(gpu, p, [&](const Finish& finish) { return make_gemm(gpu, p.contraction, choice, finish); });
+}
+
+StepPtr make_direct(Gpu& gpu, const Problem& p) {
+  if (p.split.spec.op != core::Op::conv) return nullptr;
+  return with_epilogue(gpu, p, [&](const Finish& finish) { return make_direct_conv(gpu, p.contraction, finish); });
+}
+
+StepPtr make_named_tiles(Gpu& gpu, const Problem& p, std::string_view name) {
+  const int tile = number(name);
+  if (!name.starts_with('x')) return nullptr;
+  name.remove_prefix(1);
+  const GemmChoice choice{tile, number(name)};
+  return is_gemm_choice(p.contraction, choice) ? make_tiles(gpu, p, choice) : nullptr;
+}
+
+StepPtr make_cublaslt(Gpu& gpu, const Problem& p, int rank) {
+  if (rank < 0) return nullptr;
+  const auto at = static_cast<std::size_t>(rank);
+  std::vector<StepPtr> steps = make_cublaslt_steps(gpu, p.contraction, p.split.epilogue, rank + 1);
+  if (at < steps.size()) return std::move(steps[at]);
+  if (!p.split.epilogue || !steps.empty()) return nullptr;
+  steps = make_cublaslt_steps(gpu, p.contraction, {}, rank + 1);
+  return at < steps.size() ? followed_by(gpu, std::move(steps[at]), p.split.epilogue, p.split.spec) : nullptr;
+}
+
+std::size_t count_cublaslt(Gpu& gpu, const Problem& p, int most) {
+  const std::size_t n = make_cublaslt_steps(gpu, p.contraction, p.split.epilogue, most).size();
+  return n > 0 || !p.split.epilogue ? n : make_cublaslt_steps(gpu, p.contraction, {}, most).size();
+}
+
+StepPtr make_likely(Gpu& gpu, const Problem& p) {
+  const bool conv = p.split.spec.op == core::Op::conv, thin = conv && has_thin_groups(p.contraction);
+  StepPtr step;
+  if (!conv) step = make_cublaslt(gpu, p, 0);
+  if (conv && !thin) step = make_cudnn_conv(gpu, p.split);
+  if (!step) step = thin ? make_direct(gpu, p) : make_tiles(gpu, p, choose_gemm(gpu, p.contraction));
+  return step;
+}
+
+}  // namespace
+
+void check_contraction(const StepSpec& spec) { (void)describe(spec); }
+
+std::vector<std::string> contraction_candidates(Gpu& gpu, const StepSpec& spec, int most) {
+  const Problem p = describe(spec);
+  std::vector<std::string> names;
+  if (p.contraction.y.numel() == 0) return names;
+  const bool conv = spec.op == core::Op::conv, thin = conv && has_thin_groups(p.contraction);
+  if (thin) names.emplace_back("direct");
+  if (conv) {
+    for (const std::string& plan : cudnn_plans(gpu, p.split, most)) names.push_back("cudnn:" + plan);
+  }
+  for (std::size_t i = 0, n = count_cublaslt(gpu, p, most); i < n; ++i) names.push_back(fmt::format("cublaslt:{}", i));
+  for (const GemmChoice& choice : gemm_choices(gpu, p.contraction)) names.push_back(fmt::format("gemm:{}x{}", choice.tile, choice.splits));
+  return names;
+}
+
+StepPtr make_contraction(Gpu& gpu, const StepSpec& spec, std::string_view name) {
+  const Problem p = describe(spec);
+  if (p.contraction.y.numel() == 0) return make_empty_step();
+  const std::string_view kind = name.substr(0, name.find(':'));
+  std::string_view rest = name.substr(std::min(name.size(), kind.size() + 1));
+  if (name.empty()) return make_likely(gpu, p);
+  if (kind == "direct") return make_direct(gpu, p);
+  if (kind == "gemm") return make_named_tiles(gpu, p, rest);
+  if (kind == "cublaslt") return make_cublaslt(gpu, p, number(rest));
+  if (kind == "cudnn" && spec.op == core::Op::conv) return make_cudnn_conv(gpu, p.split, std::string(rest));
+  return nullptr;
+}
+
+}  // namespace reprise::kernels::cuda
