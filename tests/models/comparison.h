@@ -78,6 +78,18 @@ inline void expect_outputs(const std::vector<Argument>& got, const Arrays& want,
   }
 }
 
+/// Of one operator, relative to the largest value, by each result's dtype; integers are compared exactly.
+inline void expect_operator_outputs(const std::vector<Argument>& got, const Arrays& want, const std::string& prefix) {
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const auto it = want.find(prefix + "_" + std::to_string(i));
+    if (it == want.end()) continue;
+    const auto* tensor = std::get_if<Tensor>(&got[i]);
+    const DType dtype = tensor == nullptr ? it->second.dtype() : tensor->dtype();
+    const double tolerance = dtype == DType::bf16 ? 1.6e-2 : dtype == DType::f16 ? 2e-3 : 1e-5;
+    expect_close(got[i], it->second, is_floating(dtype) ? tolerance : 0, it->first);
+  }
+}
+
 inline bool bit_equal(const Argument& a, const Argument& b) {
   const auto *x = std::get_if<Tensor>(&a), *y = std::get_if<Tensor>(&b);
   if (x == nullptr || y == nullptr) return values_of(a) == values_of(b);

@@ -22,20 +22,6 @@ std::vector<std::string> cases() {
   return {names.begin(), names.end()};
 }
 
-/// Of one operator, relative to the largest value; integers are compared exactly.
-double tolerance(DType dtype) { return dtype == DType::bf16 ? 1.6e-2 : dtype == DType::f16 ? 2e-3 : 1e-5; }
-
-void expect_call(const std::vector<Argument>& got, const Arrays& want, const std::string& prefix) {
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    const auto name = prefix + "_" + std::to_string(i);
-    const auto it = want.find(name);
-    if (it == want.end()) continue;
-    const auto* tensor = std::get_if<Tensor>(&got[i]);
-    const DType dtype = tensor == nullptr ? it->second.dtype() : tensor->dtype();
-    expect_close(got[i], it->second, is_floating(dtype) ? tolerance(dtype) : 0, name);
-  }
-}
-
 class Operators : public testing::TestWithParam<std::tuple<std::string, const char*>> {};
 
 TEST_P(Operators, AgreeWithPyTorch) {
@@ -46,8 +32,8 @@ TEST_P(Operators, AgreeWithPyTorch) {
   const auto module = compile(load_program(file(program + form, ".pt2")));
   const auto want = load_arrays(file(name, ".expected.npz"));
   const auto arguments = arguments_of(module, load_arrays(file(name, ".inputs.npz")));
-  expect_call(module(arguments), want, "output");
-  if (want.contains("output2_0")) expect_call(module(arguments), want, "output2");
+  expect_operator_outputs(module(arguments), want, "output");
+  if (want.contains("output2_0")) expect_operator_outputs(module(arguments), want, "output2");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Operators, testing::Combine(testing::ValuesIn(cases()), testing::Values("", ".core")), [](const auto& p) {
