@@ -34,7 +34,8 @@ INSTANCES = {
                  f"merge_runs<{NARROW}, 256, Sorted<{NARROW}>, ToSorted<{NARROW}>, ByKey>", f"merge_runs<{WIDE}, 256, Sorted<{WIDE}>, ToTensors<u64_t, {WIDE}, i64_t>, ByKey>",
                  f"copy_elements<Sorted<{NARROW}>, ToTensors<u32_t, {NARROW}, i32_t>>"],
     "unique.cuh": ["sort_tiles<Slice, 256, AllSlices, SortedSlices, BySlices<f32_t, i32_t>>", f"put_chosen<{GROUPS}, PutGroups<u32_t>>", "put_unique<f32_t, u32_t, i32_t>"],
-    "windows.cuh": ["pool<f16_t, Maximum, false, 8, i32_t>", "pool<u8_t, Average, true, 1, i64_t>", "pool_wide<f16_t, Average, true, true, i32_t>",
+    "windows.cuh": ["pool<f16_t, Maximum, false, 8, i32_t>", "pool<u8_t, Average, true, 1, i64_t>", "pool_whole<f16_t, Average, 8, 4, i32_t>", "pool_plane<bf16_t, Maximum, 3, 3, 8, i32_t>",
+                    "pool_whole<f64_t, Maximum, 1, 1, i64_t>", "pool_wide<f16_t, Average, true, true, i32_t>",
                     "pool_wide<f64_t, Maximum, true, false, i32_t>", "resize<f16_t, f32_t, kLinear, 1, i32_t>", "resize<f64_t, f64_t, kCubicAntialias, 0, i64_t>"],
 }
 

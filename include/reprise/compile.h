@@ -31,13 +31,17 @@ struct CompileOptions {
   int min_block_size = 1;
   /// Throws UnsupportedOp, naming the ops, where any would run in a fallback segment. min_block_size does not count then.
   bool require_full_compilation = false;
-  int threads = 0;             // in one call; 0: as many as the machine has
-  int optimization_level = 3;  // 0 to 5
+  int threads = 0;  // in one call; 0: as many as the machine has
+  /// 0 to 5. On a GPU: how many of the libraries' kernels compete for each product and convolution at the opt shapes, none to all (docs/gpu.md says how long).
+  int optimization_level = 3;
+  /// A file that keeps what was measured on the GPU (created when missing): a second compilation with the same shapes measures nothing. Empty: none.
+  std::string runtime_cache_path = {};
   /// Called as compilation proceeds: stage name, done, total. May be empty.
   std::function<void(std::string_view stage, int done, int total)> progress = {};
 };
 
-/// Throws UnsupportedOp (all ops without a converter at once, with their source lines), InvalidArgument and ShapeError (options), Error.
+/// Throws UnsupportedOp (all ops without a converter at once, with their source lines), InvalidArgument and ShapeError (options), DeviceError, WriteError (the
+/// runtime cache), Error.
 Module compile(const Program& program, const CompileOptions& options = {});
 
 }  // namespace reprise

@@ -1,6 +1,7 @@
 #include "exec/step_builder.h"
 
 #include "base/check.h"
+#include "exec/bound_shape.h"
 
 namespace reprise::exec {
 namespace {
@@ -59,7 +60,7 @@ std::vector<OperandRef> StepBuilder::bind(const plan::Command& command, std::spa
   return refs;
 }
 
-std::unique_ptr<device::Step> StepBuilder::build(const plan::Command& command) const {
+void StepBuilder::describe(const plan::Command& command, const std::function<void(const kernels::StepSpec&)>& use) const {
   auto inputs = bind(command, command.inputs);
   auto outputs = bind(command, command.outputs);
   const kernels::BoundAttrs attrs(command.attrs, [this](const sym::Expr& e) { return values_.number(e); });
@@ -70,9 +71,28 @@ std::unique_ptr<device::Step> StepBuilder::build(const plan::Command& command) c
     spec.inputs = std::span(inputs).subspan(1, 1);
     spec.outputs = std::span(inputs).first(1);
   }
-  auto step = executable_.make_step()(spec);
+  use(spec);
+}
+
+std::unique_ptr<device::Step> StepBuilder::build(const plan::Command& command) const {
+  std::unique_ptr<device::Step> step;
+  describe(command, [&](const kernels::StepSpec& spec) { step = executable_.make_step()(spec); });
   step->set_scratch_slot(static_cast<int>(executable_.scratch_slot()));
   return step;
+}
+
+void describe_steps(const Executable& executable, std::span<const std::int64_t> symbols, const std::function<void(const kernels::StepSpec&)>& use) {
+  SymbolValues values(executable.plan().symbols);
+  values.reset(symbols, executable.binder().known());
+  const BoundShape shape(executable, ShapeKey::of(symbols), values);
+  const StepBuilder builder(executable, values, shape.capacity);
+  for (const auto& block : executable.schedule().blocks) {
+    for (const Stage& stage : block) {
+      if (stage.kind != Stage::Kind::steps || !stage.data_symbols.empty() || !stage.dynamic_buffers.empty()) continue;
+      for (const plan::Command* c = stage.begin; c != stage.end; ++c)
+        if (c->op != core::Op::item && c->defines.empty()) builder.describe(*c, use);
+    }
+  }
 }
 
 std::optional<std::int64_t> count_bound(const plan::Command& command, const SymbolValues& values) {

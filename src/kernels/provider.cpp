@@ -12,4 +12,27 @@ StepMaker step_maker(const device::DevicePtr& device) {
   return maker;
 }
 
+std::function<void(const StepSpec&)> step_tuner(const device::DevicePtr& device, const TuningOptions& options) {
+  std::function<void(const StepSpec&)> tuner;
+  if (device->id().type == DeviceType::cpu || options.level == 0) return tuner;
+  static const auto make =
+      device::cuda_function<void (*)(const device::DevicePtr&, const TuningOptions&, std::function<void(const StepSpec&)>*)>("reprise_cuda_step_tuner");
+  make(device, options, &tuner);
+  return tuner;
+}
+
+std::string choices(const device::DevicePtr& device) {
+  std::string text;
+  if (device->id().type == DeviceType::cpu) return text;
+  static const auto get = device::cuda_function<void (*)(const device::DevicePtr&, std::string*)>("reprise_cuda_choices");
+  get(device, &text);
+  return text;
+}
+
+std::size_t add_choices(const device::DevicePtr& device, std::string_view text) {
+  if (device->id().type == DeviceType::cpu || text.empty()) return 0;
+  static const auto add = device::cuda_function<std::size_t (*)(const device::DevicePtr&, std::string_view)>("reprise_cuda_add_choices");
+  return add(device, text);
+}
+
 }  // namespace reprise::kernels

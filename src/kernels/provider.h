@@ -1,6 +1,11 @@
 // The kernels of a device.
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
 #include "device/device.h"
 #include "kernels/kernel.h"
 
@@ -8,5 +13,18 @@ namespace reprise::kernels {
 
 /// What makes steps for `device`; holds what it needs of it. Throws DeviceError for a device without kernels.
 StepMaker step_maker(const device::DevicePtr& device);
+
+struct TuningOptions {
+  int level = 3;                 // CompileOptions::optimization_level
+  std::size_t weight_bytes = 0;  // of the whole module: whether a call finds its weights in a cache
+};
+
+/// Measures, on the device, the kernels that could make a step of this spec; step makers of the device take the fastest from then on. Empty where there is
+/// nothing to choose. Calls may take seconds.
+std::function<void(const StepSpec&)> step_tuner(const device::DevicePtr& device, const TuningOptions& options);
+/// What has been measured on the device so far, as text lines; empty where there is nothing to choose.
+std::string choices(const device::DevicePtr& device);
+/// Takes over what `choices` gave, in this process or another; gives the number of lines that do not fit.
+std::size_t add_choices(const device::DevicePtr& device, std::string_view text);
 
 }  // namespace reprise::kernels

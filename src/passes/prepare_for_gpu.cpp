@@ -4,7 +4,9 @@
 #include "passes/channels_last.h"
 #include "passes/fuse_epilogues.h"
 #include "passes/join_products.h"
+#include "passes/pad_columns.h"
 #include "passes/remove_dead_code.h"
+#include "passes/unfold_patches.h"
 
 namespace reprise::passes {
 
@@ -14,7 +16,9 @@ void prepare_for_gpu(ir::Graph& graph, bool allow_tf32) {
     if (allow_tf32 && contraction && graph.at(node.outputs.front()).dtype == DType::f32) node.attrs.set("allow_tf32", true);
   });
   remove_dead_code(graph);  // who reads what decides much below
+  unfold_patches(graph);
   join_products(graph);
+  pad_columns(graph);
   fuse_epilogues(graph);
   absorb_copies(graph);
   channels_last(graph);

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "base/check.h"
 #include "device/cuda_library.h"
 #include "device/device.h"
 #include "kernels/kernel.h"
@@ -28,7 +29,9 @@ OperandRef operand_of(const Tensor& t, int slot) {
 }
 
 sym::Number constant(const sym::Expr& e) {
-  return sym::evaluate(e, [](const std::string&) { return std::optional<sym::Number>(); }).value();
+  const auto value = sym::evaluate(e, [](const std::string&) { return std::optional<sym::Number>(); });
+  REPRISE_CHECK(value.has_value(), InvalidArgument, "[kernels/test] '{}' has no value", e.str());
+  return *value;
 }
 
 StepSpec spec_of(core::Op op, const std::vector<OperandRef>& in, const std::vector<OperandRef>& out, const BoundAttrs& attrs) {

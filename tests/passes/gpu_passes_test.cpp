@@ -6,8 +6,10 @@
 #include "passes/fuse_epilogues.h"
 #include "passes/graph_maker.h"
 #include "passes/join_products.h"
+#include "passes/pad_columns.h"
 #include "passes/relayout.h"
 #include "passes/remove_dead_code.h"
+#include "passes/unfold_patches.h"
 
 namespace reprise::passes {
 namespace {
@@ -70,6 +72,43 @@ TEST(FuseEpilogues, AnotherDTypeStaysOutside) {
   m.result(m.b.cast(m.b.matmul(m.input({4, 8}), m.input({8, 5})), DType::f16));
   m.run(fuse_epilogues);
   EXPECT_EQ(m.count(Op::pointwise), 1);
+}
+
+TEST(UnfoldPatches, WindowsThatTileTheImageBecomeRows) {
+  GraphMaker m;
+  const auto w = m.constant({5, 3, 2, 4}, std::vector<float>(120, 1)), bias = m.constant({5}, std::vector<float>(5, 1));
+  const auto y = m.b.conv(m.input({2, 3, 6, 8}), w, bias, {.stride = {2, 4}, .padding = {0, 0}, .dilation = {1, 1}, .output_padding = {0, 0}});
+  m.result(m.b.copy(m.b.permute(m.b.flatten(y, 2, 3), std::vector<int>{0, 2, 1})));
+  m.run(unfold_patches);
+  EXPECT_EQ(m.count(Op::conv), 0);
+  const auto& node = only(m, Op::matmul);
+  EXPECT_TRUE(sym::equal(m.graph.at(node.inputs[0]).sizes, Shape{12, 24}));
+  EXPECT_TRUE(sym::equal(m.graph.at(node.inputs[2]).strides, Shape{0, 1}));
+  EXPECT_EQ(m.graph.at(y.id()).root, node.outputs[0]);
+  EXPECT_TRUE(sym::equal(m.graph.at(y.id()).strides, Shape{30, 1, 10, 5}));
+}
+
+TEST(UnfoldPatches, OverlappingOrKeptConvolutionsStay) {
+  GraphMaker m;
+  const auto w = m.constant({5, 3, 2, 2}, std::vector<float>(60, 1));
+  const auto overlapping = m.b.conv(m.input({2, 3, 6, 6}), w, {}, {.stride = {1, 1}, .padding = {0, 0}, .dilation = {1, 1}, .output_padding = {0, 0}});
+  m.result(relu(m, overlapping));
+  m.result(m.b.conv(m.input({2, 3, 6, 6}), w, {}, {.stride = {2, 2}, .padding = {0, 0}, .dilation = {1, 1}, .output_padding = {0, 0}}));
+  m.run(unfold_patches);
+  EXPECT_EQ(m.count(Op::conv), 2);
+}
+
+TEST(PadColumns, AHeadGetsWholeVectorsAndItsWeightsStayShared) {
+  GraphMaker m;
+  const auto w = m.constant({5001, 2}, std::vector<float>(10002, 1));
+  m.result(m.b.matmul(m.input({4, 2}), m.b.transpose(w, 0, 1)));
+  m.result(m.b.copy(m.b.slice(w, 0, 3, 2)));
+  m.run(pad_columns);
+  const auto& node = only(m, Op::matmul);
+  EXPECT_TRUE(sym::equal(m.graph.at(node.outputs[0]).sizes, Shape{4, 5004}));
+  EXPECT_EQ(m.count(Op::copy), 2);
+  EXPECT_EQ(m.graph.at(w.id()).root, m.graph.at(node.inputs[1]).root);
+  EXPECT_TRUE(m.graph.is_contiguous(m.graph.results[0].value));
 }
 
 TEST(Relayout, ViewsFollow) {

@@ -76,22 +76,26 @@ void CompileFlags::add_to(CLI::App& app) {
   app.add_option("--max", max, "Largest shapes")->type_name("NAME=SHAPE");
   app.add_option("--dtype", dtype, "Weights and arithmetic: f32 (as exported), bf16 or f16")->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app.add_option("--device", device, "cpu[:N] or cuda[:N]");
+  app.add_flag("--allow-tf32", allow_tf32, "A GPU may round factors of f32 products to tf32");
   app.add_option("--fallback-ops", fallback_ops, "ATen ops that run unfused")->delimiter(',');
   app.add_option("--min-block-size", min_block_size, "Engines of fewer ops are folded into the fallback beside them")->check(CLI::Range(1, 1000000));
   app.add_flag("--require-full-compilation", require_full_compilation, "Ops that fall back are an error");
   app.add_option("--threads", threads, "In one call; 0: all cores")->check(CLI::Range(0, 1024));
   app.add_option("--optimization-level", optimization_level, "0 to 5")->check(CLI::Range(0, 5));
+  app.add_option("--runtime-cache", runtime_cache, "File that keeps what was measured on a GPU");
 }
 
 CompileOptions CompileFlags::options(const Program& program) const {
   CompileOptions o;
   o.device = Device::parse(device);
   o.dtype = parse_dtype(dtype);
+  o.allow_tf32 = allow_tf32;
   o.fallback_ops = fallback_ops;
   o.min_block_size = min_block_size;
   o.require_full_compilation = require_full_compilation;
   o.threads = threads;
   o.optimization_level = optimization_level;
+  o.runtime_cache_path = runtime_cache;
   const auto mins = by_profile(min), opts = by_profile(opt), maxs = by_profile(max);
   const auto shape = [](const std::vector<Shapes>& list, std::size_t k, const std::string& name) {
     const auto it = k < list.size() ? list[k].find(name) : Shapes::const_iterator{};

@@ -12,12 +12,14 @@
 
 namespace reprise::cli {
 
-/// --min/--opt/--max, --dtype, --device, --fallback-ops, --min-block-size, --require-full-compilation, --threads, --optimization-level.
+/// --min/--opt/--max, --dtype, --device, --allow-tf32, --fallback-ops, --min-block-size, --require-full-compilation, --threads, --optimization-level,
+/// --runtime-cache.
 struct CompileFlags {
   std::vector<std::string> min, opt, max;
-  std::string dtype = "f32", device = "cpu";
+  std::string dtype = "f32", device = "cpu", runtime_cache;
   std::vector<std::string> fallback_ops;
   int min_block_size = 1;
+  bool allow_tf32 = false;
   bool require_full_compilation = false;
   int threads = 0, optimization_level = 3;
 

@@ -9,6 +9,8 @@
 #include "partition/partition.h"
 #include "passes/pipeline.h"
 #include "runtime/module_impl.h"
+#include "runtime/runtime_cache.h"
+#include "runtime/tune.h"
 
 namespace reprise {
 
@@ -79,7 +81,15 @@ plan::Plan build_plan(const ir::Program& program, const CompileOptions& options,
 }  // namespace api
 
 Module compile(const Program& program, const CompileOptions& options) {
-  return runtime::make_module(std::make_shared<const plan::Plan>(api::build_plan(program.impl().program, options)));
+  const auto module = runtime::make_module(std::make_shared<const plan::Plan>(api::build_plan(program.impl().program, options)));
+  const auto& device = module.impl()->device;
+  const bool cached = !options.runtime_cache_path.empty();
+  if (cached) runtime::load_runtime_cache(options.runtime_cache_path, device);
+  runtime::tune(*module.impl(), [&](int done, int total) {
+    if (options.progress) options.progress("tune", done, total);
+  });
+  if (cached) runtime::save_runtime_cache(options.runtime_cache_path, device);
+  return module;
 }
 
 }  // namespace reprise

@@ -47,7 +47,8 @@ std::optional<EngineChoice> parse(std::string_view text) {
 }
 
 bool has_note(const CudnnDescriptor& engine, std::initializer_list<cudnnBackendNumericalNote_t> unwanted) {
-  const auto notes = engine.values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE);
+  constexpr std::size_t kMostNotes = 32;
+  const auto notes = engine.values<cudnnBackendNumericalNote_t>(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, kMostNotes);
   return std::any_of(notes.begin(), notes.end(), [&](auto note) { return std::find(unwanted.begin(), unwanted.end(), note) != unwanted.end(); });
 }
 
@@ -184,8 +185,8 @@ class PlanCache {
 
 EngineChoice choice_of(const CudnnDescriptor& config, const CudnnDescriptor& engine, bool fused) {
   EngineChoice choice{.fused = fused, .engine = engine.value<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX), .knobs = {}};
-  const std::int64_t knobs = config.count(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_TYPE_BACKEND_DESCRIPTOR);
-  for (const CudnnDescriptor& knob : config.descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, knobs)) {
+  constexpr std::int64_t kMostKnobs = 64;
+  for (const CudnnDescriptor& knob : config.descriptors(CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, kMostKnobs)) {
     choice.knobs.emplace_back(knob.value<cudnnBackendKnobType_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE),
                               knob.value<std::int64_t>(CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE));
   }
@@ -201,7 +202,7 @@ std::vector<EngineChoice> proposals(CudnnLibrary& library, const CudnnGraph& gra
     try {
       CudnnDescriptor heuristics(library, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
       heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph.descriptor()).set(CUDNN_ATTR_ENGINEHEUR_MODE, mode).finalize();
-      const std::int64_t found = heuristics.count(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR);
+      const std::int64_t found = heuristics.count(CUDNN_ATTR_ENGINEHEUR_RESULTS);
       for (const CudnnDescriptor& config : heuristics.descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, found)) {
         const auto engines = config.descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1);
         const DType dtype = conv.spec.outputs[0].dtype;

@@ -56,15 +56,16 @@ void CudnnLibrary::give_back(cudnnHandle_t handle) {
   idle_.push_back(handle);
 }
 
-std::int64_t CudnnDescriptor::count(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type) const {
+std::int64_t CudnnDescriptor::count(cudnnBackendAttributeName_t name) const {
   std::int64_t n = 0;
-  library_->check(library_->BackendGetAttribute(descriptor_, name, type, 0, &n, nullptr), "cudnnBackendGetAttribute");
+  library_->check(library_->BackendGetAttribute(descriptor_, name, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &n, nullptr), "cudnnBackendGetAttribute");
   return n;
 }
 
-void CudnnDescriptor::read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t room, void* to) const {
+std::size_t CudnnDescriptor::read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t room, void* to) const {
   std::int64_t n = 0;
-  if (room > 0) library_->check(library_->BackendGetAttribute(descriptor_, name, type, static_cast<std::int64_t>(room), &n, to), "cudnnBackendGetAttribute");
+  library_->check(library_->BackendGetAttribute(descriptor_, name, type, static_cast<std::int64_t>(room), &n, to), "cudnnBackendGetAttribute");
+  return std::min(room, static_cast<std::size_t>(n));
 }
 
 std::vector<CudnnDescriptor> CudnnDescriptor::descriptors(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type, std::int64_t most) const {

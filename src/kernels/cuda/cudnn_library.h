@@ -120,25 +120,27 @@ class CudnnDescriptor {
     return *this;
   }
 
-  /// How many values an attribute has.
-  [[nodiscard]] std::int64_t count(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type) const;
+  /// How many descriptors an attribute has to give; those that a descriptor was made from are not counted.
+  [[nodiscard]] std::int64_t count(cudnnBackendAttributeName_t name) const;
+  /// At most `most` values of an attribute.
   template <class T>
-  [[nodiscard]] std::vector<T> values(cudnnBackendAttributeName_t name) const {
-    std::vector<T> all(static_cast<std::size_t>(count(name, CudnnType<T>::kType)));
-    read(name, CudnnType<T>::kType, all.size(), all.data());
+  [[nodiscard]] std::vector<T> values(cudnnBackendAttributeName_t name, std::size_t most) const {
+    std::vector<T> all(most);
+    all.resize(read(name, CudnnType<T>::kType, most, all.data()));
     return all;
   }
   template <class T>
   [[nodiscard]] T value(cudnnBackendAttributeName_t name) const {
     T one{};
-    read(name, CudnnType<T>::kType, 1, &one);
+    (void)read(name, CudnnType<T>::kType, 1, &one);
     return one;
   }
-  /// Descriptors of `type` that an attribute holds.
+  /// At most `most` descriptors of `type` that an attribute holds.
   [[nodiscard]] std::vector<CudnnDescriptor> descriptors(cudnnBackendAttributeName_t name, cudnnBackendDescriptorType_t type, std::int64_t most) const;
 
  private:
-  void read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t room, void* to) const;
+  /// Gives the number of values written.
+  std::size_t read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t room, void* to) const;
 
   const CudnnLibrary* library_;
   cudnnBackendDescriptor_t descriptor_ = nullptr;

@@ -13,6 +13,7 @@ namespace reprise::kernels::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
+constexpr std::int64_t kMany = 1 << 20, kTurns = 4;  // elements by themselves, from which on a thread has several
 
 /// Text and parameters, written together.
 class Writer {
@@ -20,6 +21,7 @@ class Writer {
   Writer(const core::ScalarProgram& program, std::span<const OperandRef> inputs, std::span<const OperandRef> outputs, const std::vector<sym::Number>& symbols)
       : program_(program), inputs_(inputs.size()), operands_(join(inputs, outputs)), nest_(operands_, outputs[0]), width_(nest_.widest_vector()) {
     nest_.group(width_);
+    turns_ = width_ == 1 && nest_.items() >= kMany ? kTurns : 1;
     write_pointers();
     parameters_.index("items", nest_.items(), nest_.wide());
     write_position();
@@ -30,10 +32,14 @@ class Writer {
   }
 
   [[nodiscard]] std::string text() const {
-    return fmt::format("#include \"scalar.cuh\"\n{}{}\nextern \"C\" __global__ void __launch_bounds__({}) pointwise({}) {{\n{}}}\n",
-                       special_ ? "#include \"special.cuh\"\n" : "", index_types(nest_.wide()), kThreads, parameters_.text(), body_);
+    return fmt::format(
+        "#include \"scalar.cuh\"\n{}{}\nextern \"C\" __global__ void __launch_bounds__({}) pointwise({}) {{\n  wait_for_earlier_kernels();\n#pragma unroll\n  "
+        "for (int turn = 0; turn < {}; ++turn) {{\n{}  }}\n}}\n",
+        special_ ? "#include \"special.cuh\"\n" : "", index_types(nest_.wide()), kThreads, parameters_.text(), turns_, body_);
   }
   [[nodiscard]] const Arguments& arguments() const { return parameters_.arguments(); }
+  /// Elements, or vectors of them, that a thread has one after the other.
+  [[nodiscard]] std::int64_t turns() const { return turns_; }
   [[nodiscard]] std::int64_t items() const { return nest_.items(); }
 
  private:
@@ -57,7 +63,7 @@ class Writer {
 
   /// x<d>: the position along each dimension; the innermost counts elements.
   void write_position() {
-    line("Index rest = blockIdx.x * static_cast<Index>({}) + threadIdx.x;", kThreads);
+    line("Index rest = (blockIdx.x * static_cast<Index>({}) + turn) * {} + threadIdx.x;", turns_, kThreads);
     line("if (rest >= items) return;");
     for (std::size_t d = nest_.rank(); d-- > 1;) {
       parameters_.divisor(fmt::format("n{}", d), nest_.size(d), nest_.wide());
@@ -65,7 +71,6 @@ class Writer {
       line("rest = q{};", d);
     }
     if (nest_.rank() > 0) line("const Index x0 = {}rest;", inner(0));
-    line("wait_for_earlier_kernels();");
   }
   [[nodiscard]] std::string inner(std::size_t d) const { return d + 1 == nest_.rank() && width_ > 1 ? fmt::format("{} * ", width_) : ""; }
 
@@ -130,7 +135,7 @@ class Writer {
   std::size_t inputs_;
   std::vector<OperandRef> operands_;  // inputs, then outputs
   Nest nest_;                         // its innermost dimension counts groups of width_ elements
-  std::int64_t width_;
+  std::int64_t width_, turns_ = 1;
   bool special_ = false;
   Parameters parameters_;
   std::string body_;
@@ -164,7 +169,7 @@ StepPtr make_pointwise_step(Gpu& gpu, const core::ScalarProgram& program, std::s
   const Writer writer(program, inputs, outputs, symbols);
   // Products and sums of different instructions are rounded one by one, as PyTorch's are.
   const Kernel kernel = gpu.programs().request({.text = writer.text(), .entry = "pointwise", .options = {"--fmad=false"}});
-  const unsigned blocks = blocks_for(writer.items(), kThreads);
+  const unsigned blocks = blocks_for(writer.items(), kThreads * static_cast<unsigned>(writer.turns()));
   const bool programmatic = gpu.info().major >= 9 && blocks <= 2 * static_cast<unsigned>(gpu.info().multiprocessors);
   return make_step(0, [kernel, blocks, programmatic, arguments = writer.arguments()](Operations& operations, int) {
     launch(operations, kernel, {.grid = {blocks}, .block = {kThreads}, .programmatic = programmatic}, arguments);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "device/cuda/command_list.h"
@@ -23,7 +24,7 @@ using device::cuda::CurrentContext;
 using device::cuda::driver;
 
 constexpr int kNodes = 20;                  // of a measured graph
-constexpr int kBuilders = 8;                // candidates that are built at once
+constexpr int kMostBuilders = 16;           // candidates that are built at once
 constexpr double kHopeless = 1.5;           // times the best: not measured a second time
 constexpr std::size_t kMaxCopies = kNodes;  // of cold operands
 
@@ -159,7 +160,7 @@ std::vector<Built> build(Gpu& gpu, const StepSpec& spec, const std::vector<std::
   std::vector<Built> all(names.size());
   std::atomic<std::size_t> next = 0;
   std::vector<std::future<void>> workers;
-  for (int w = 0; w < kBuilders; ++w) {
+  for (int w = 0; w < std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMostBuilders); ++w) {
     workers.push_back(std::async(std::launch::async, [&] {
       for (std::size_t i = next++; i < names.size(); i = next++) {
         try {
@@ -172,6 +173,16 @@ std::vector<Built> build(Gpu& gpu, const StepSpec& spec, const std::vector<std::
   for (auto& worker : workers) worker.get();
   std::erase_if(all, [](const Built& b) { return b.step == nullptr; });
   return all;
+}
+
+/// Products and convolutions that do some work: the smallest take what a launch takes, whoever computes them.
+bool is_worth_measuring(const StepSpec& spec) {
+  constexpr std::int64_t kSmall = 1 << 16;  // multiplications
+  if ((spec.op != core::Op::matmul && spec.op != core::Op::conv) || spec.inputs.size() < 2 || spec.outputs.empty()) return false;
+  const OperandRef &a = spec.inputs[0], &b = spec.inputs[1], &y = spec.outputs[0];
+  const bool matrix = spec.op == core::Op::matmul && a.rank > 0;
+  const std::int64_t each = matrix ? a.sizes[static_cast<std::size_t>(a.rank - 1)] : b.numel() / std::max<std::int64_t>(b.sizes[0], 1);
+  return y.numel() * each >= kSmall;
 }
 
 class Stopwatch {
@@ -206,7 +217,7 @@ std::vector<Tuner::Measurement> Tuner::measure(const StepSpec& spec, const std::
   Gpu& gpu = *device_->gpu();
   std::vector<Built> built = build(gpu, spec, names);
   const CurrentContext context(gpu.context());
-  Memory memory(device_, spec, options_.cold_weights);
+  Memory memory(device_, spec, options_.weight_bytes > gpu.info().l2_bytes);
   const auto stream = device_->make_stream();
   auto& cuda_stream = static_cast<CudaStream&>(*stream);
   Stopwatch stopwatch(*device_, cuda_stream);
@@ -235,9 +246,8 @@ std::vector<Tuner::Measurement> Tuner::measure(const StepSpec& spec, const std::
 
 void Tuner::tune(const StepSpec& spec) {
   constexpr std::array kMost = {0, 4, 8, 16, 32, 1000};
-  const bool tunable = spec.op == core::Op::matmul || spec.op == core::Op::conv;
   const int most = kMost[static_cast<std::size_t>(std::clamp(options_.level, 0, 5))];
-  if (!tunable || most == 0) return;
+  if (most == 0 || !is_worth_measuring(spec)) return;
   const std::lock_guard lock(mutex_);
   Choices& choices = device_->gpu()->service<Choices>();
   const std::string key = choice_key(*device_->gpu(), spec);
@@ -245,13 +255,6 @@ void Tuner::tune(const StepSpec& spec) {
   std::vector<std::string> names = contraction_candidates(*device_->gpu(), spec, most);
   const auto measured = measure(spec, names);
   if (!measured.empty()) choices.set(key, {measured[0].name, measured[0].microseconds});
-}
-
-StepMaker tuning_step_maker(std::shared_ptr<CudaDevice> device, const TuningOptions& options) {
-  return [gpu = device->gpu(), tuner = std::make_shared<Tuner>(device, options)](const StepSpec& spec) {
-    tuner->tune(spec);
-    return make_cuda_step(*gpu, spec);
-  };
 }
 
 }  // namespace reprise::kernels::cuda

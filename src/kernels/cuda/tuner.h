@@ -8,17 +8,12 @@
 
 #include "device/cuda/device.h"
 #include "kernels/cuda/choices.h"
+#include "kernels/provider.h"
 
 namespace reprise::kernels::cuda {
 
-struct TuningOptions {
-  /// 0 measures nothing; 1 to 5 measure ever more candidates: 4, 8, 16, 32, all, which takes about as many tenths of a second per command.
-  int level = 3;
-  /// Weights come from memory in a call, since all of the module's together exceed the L2 cache: measure so.
-  bool cold_weights = false;
-};
-
-/// Thread safe; measures one command at a time.
+/// Thread safe; measures one command at a time. Of every library at most 4, 8, 16, 32 or all kernels compete, by the level from 1 to 5; at level 0 nothing is
+/// measured. Where the module's weights exceed the L2 cache, every run reads others, as a call would.
 class Tuner {
  public:
   Tuner(std::shared_ptr<device::cuda::CudaDevice> device, const TuningOptions& options) : device_(std::move(device)), options_(options) {}
@@ -38,8 +33,5 @@ class Tuner {
   std::shared_ptr<device::cuda::CudaDevice> device_;
   TuningOptions options_;
 };
-
-/// Makes steps as make_cuda_step does, tuning first what has no choice yet.
-StepMaker tuning_step_maker(std::shared_ptr<device::cuda::CudaDevice> device, const TuningOptions& options);
 
 }  // namespace reprise::kernels::cuda

@@ -75,14 +75,14 @@ int channel_pack(const Pool& p) {
   return p.indices != nullptr ? 1 : pack_width({&x, &y}, channels);
 }
 
-/// A Pooling of the text, behind x, y and indices.
-Arguments arguments_of(const Pool& p, int width, bool wide) {
+/// A Pooling of the text, behind x, y and, if wanted, indices.
+Arguments arguments_of(const Pool& p, int width, bool wide, bool with_indices = true) {
   Arguments arguments;
   arguments.in(p.x).out(p.y);
-  if (p.indices == nullptr)
-    arguments.fixed(nullptr);
-  else
+  if (with_indices && p.indices != nullptr)
     arguments.out(*p.indices);
+  else if (with_indices)
+    arguments.fixed(nullptr);
   arguments.value(p.y.numel() / width);
   for (const Three& three : {spatial(p.x, p.x.sizes, 1), spatial(p.y, p.y.sizes, 1), p.kernel, p.stride, p.padding, p.dilation, spatial(p.x, p.x.strides, 0)})
     put_three(arguments, three);
@@ -103,10 +103,49 @@ Arguments arguments_of(const Pool& p, int width, bool wide) {
   return arguments;
 }
 
+/// One window, all of the image, without padding, in which positions are evenly apart.
+bool is_whole(const Pool& p) {
+  const Three in = spatial(p.x, p.x.sizes, 1), out = spatial(p.y, p.y.sizes, 1);
+  if (p.indices != nullptr || out != Three{1, 1, 1}) return false;
+  std::vector<int> image;
+  for (int d = 2; d < p.x.rank; ++d) image.push_back(d);
+  const bool all = p.adaptive || (p.kernel == in && p.padding == Three{0, 0, 0} && p.dilation == Three{1, 1, 1});
+  return all && Dims({&p.x}, image).rank() <= 1;
+}
+
+StepPtr whole_step(Gpu& gpu, const Pool& p, const char* fold) {
+  constexpr int kLanesBeside = 4;
+  const int channels[] = {1};
+  std::vector<int> image;
+  for (int d = 2; d < p.x.rank; ++d) image.push_back(d);
+  const Dims positions({&p.x}, image);
+  const OperandRef planes = planes_of(p.x, p.y);
+  // Packs of channels need the steps between images and positions to be whole packs as well, which pack_width has seen to.
+  const int width = channel_pack(p), lanes = p.x.strides[1] == 1 ? kLanesBeside : 1;
+  const bool wide = needs_wide({&p.x, &p.y});
+  Dims outputs({&planes, &p.y}, std::array{0});
+  outputs.add(p.y.sizes[channels[0]] / width, {p.x.strides[1] * width, p.y.strides[1] * width});
+  const std::int64_t count = p.y.numel() / width, step = positions.rank() == 0 ? 0 : positions.stride(0, 0);
+  Arguments arguments;
+  arguments.in(p.x).out(p.y).value(count).value(positions.numel()).value(step).value(p.divisor != 0 ? p.divisor : positions.numel());
+  outputs.put(arguments, wide);
+  TextKernel kernel = request(gpu, "windows.cuh", fmt::format("pool_whole<{}, {}, {}, {}, {}>", type_name(p.x.dtype), fold, width, lanes, index_type(wide)));
+  return make_step(0, [=](Operations& ops, int) { launch(ops, kernel, {.grid = {blocks_for(count, lanes)}, .block = {256}}, arguments); });
+}
+
 StepPtr pool_step(Gpu& gpu, const Pool& p, const char* fold) {
+  constexpr std::int64_t kSmallWindow = 16;
   if (p.y.numel() == 0) return make_empty_step();
   const bool wide = needs_wide({&p.x, &p.y, p.indices});
   const std::string type = type_name(p.x.dtype);
+  if (is_whole(p)) return whole_step(gpu, p, fold);
+  if (!p.adaptive && p.indices == nullptr && p.x.rank == 4 && p.window() <= kSmallWindow) {
+    const int width = channel_pack(p);
+    TextKernel kernel =
+        request(gpu, "windows.cuh", fmt::format("pool_plane<{}, {}, {}, {}, {}, {}>", type, fold, p.kernel[1], p.kernel[2], width, index_type(wide)));
+    Arguments arguments = arguments_of(p, width, wide, false);
+    return make_step(0, [=, count = p.y.numel() / width](Operations& ops, int) { launch_each(ops, kernel, count, arguments); });
+  }
   if (p.window() >= kWideWindow && p.y.numel() <= kFewOutputs) {
     const int last = by_stride(p.y, all_dims(p.y.rank)).back();
     const bool across = p.x.strides[1] == 1 && (last == 1 || p.y.numel() == p.y.sizes[0] * p.y.sizes[1]);

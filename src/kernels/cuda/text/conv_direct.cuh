@@ -44,7 +44,8 @@ __global__ void __launch_bounds__(128) conv_depthwise(const __grid_constant__ Ge
 #pragma unroll
   for (int i = 0; i < KernelHeight; ++i) {
     const i32_t in_line = line * g.stride[1] - g.padding[1] + i * g.dilation[1];
-    if (static_cast<u32_t>(in_line) >= static_cast<u32_t>(g.in[1])) continue;
+    const bool inside = static_cast<u32_t>(in_line) < static_cast<u32_t>(g.in[1]);
+    const T* row = from + in_line * g.in_strides[1];
 #pragma unroll
     for (int j = 0; j < KernelWidth; ++j) {
       const T* weights = w + channel * g.b_batch[0] + i * g.b_depth[g.first_tap + 1] + j * g.b_depth[g.first_tap + 2];
@@ -58,8 +59,8 @@ __global__ void __launch_bounds__(128) conv_depthwise(const __grid_constant__ Ge
 #pragma unroll
       for (int p = 0; p < Pixels; ++p) {
         const i32_t in_column = (column + p) * g.stride[2] - g.padding[2] + j * g.dilation[2];
-        if (static_cast<u32_t>(in_column) >= static_cast<u32_t>(g.in[2])) continue;
-        const Channels value = *reinterpret_cast<const Channels*>(from + in_line * g.in_strides[1] + in_column * g.in_strides[2]);
+        Channels value = {};  // loads do not wait for branches
+        if (inside && static_cast<u32_t>(in_column) < static_cast<u32_t>(g.in[2])) value = *reinterpret_cast<const Channels*>(row + in_column * g.in_strides[2]);
 #pragma unroll
         for (int c = 0; c < kChannels; ++c) sums[p][c] += convert<float>(value.at[c]) * convert<float>(weight.at[c]);
       }

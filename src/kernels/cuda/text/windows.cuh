@@ -140,6 +140,93 @@ __global__ void pool_wide(const E* x, E* y, i64_t* indices, const Pooling<Index>
   if (indices != nullptr) indices[at[2]] = folds[0][lane].where;
 }
 
+template <class Index>
+struct WholePooling {
+  i64_t count;      // outputs (packs of them)
+  i64_t positions;  // of a window, `step` elements apart
+  i64_t step, divisor;
+  Dims<Index, 2> outputs;  // x, y
+};
+
+// The window is all of the image, whose positions are evenly apart. kLanes threads beside each other have an output (a pack of them) each, and the others of the
+// block share out the positions, kBatch loads at once.
+template <class E, template <class> class Fold, int kWidth, int kLanes, class Index>
+__global__ void __launch_bounds__(256) pool_whole(const E* x, E* y, const WholePooling<Index> p) {
+  wait_for_earlier_kernels();
+  constexpr int kParts = 256 / kLanes, kBatch = 8;
+  using Pack = Vector<E, kWidth>;
+  __shared__ Fold<E> folds[kParts][kLanes][kWidth];
+  const int lane = threadIdx.x % kLanes, part = threadIdx.x / kLanes;
+  const Index i = static_cast<Index>(blockIdx.x) * kLanes + lane, positions = static_cast<Index>(p.positions);
+  Index at[2];
+  p.outputs.locate(i < p.count ? i : 0, at);
+  Fold<E> fold[kWidth];
+  for (auto& f : fold) f = Fold<E>::none();
+  for (Index w = part; w < positions; w += kBatch * kParts) {
+    Pack got[kBatch];
+#pragma unroll
+    for (int k = 0; k < kBatch; ++k) {
+      const Index at_k = w + k * kParts;
+      got[k] = *reinterpret_cast<const Pack*>(x + at[0] + static_cast<Index>(p.step) * (at_k < positions ? at_k : w));
+    }
+#pragma unroll
+    for (int k = 0; k < kBatch; ++k) {
+      if (w + k * kParts >= positions) break;
+#pragma unroll
+      for (int c = 0; c < kWidth; ++c) fold[c].add(convert<typename Fold<E>::C>(got[k].at[c]), w + k * kParts);
+    }
+  }
+  for (int c = 0; c < kWidth; ++c) folds[part][lane][c] = fold[c];
+  for (int step = kParts / 2; step > 0; step /= 2) {
+    __syncthreads();
+    if (part < step) {
+      for (int c = 0; c < kWidth; ++c) folds[part][lane][c].add(folds[part + step][lane][c]);
+    }
+  }
+  if (part > 0 || i >= p.count) return;
+  Pack out;
+  for (int c = 0; c < kWidth; ++c) out.at[c] = folds[0][lane][c].result(positions, p.divisor);
+  *reinterpret_cast<Pack*>(y + at[1]) = out;
+}
+
+// Small windows in a plane: all loads of one at once.
+template <class E, template <class> class Fold, int kRows, int kColumns, int kWidth, class Index>
+__global__ void pool_plane(const E* x, E* y, const Pooling<Index> p) {
+  wait_for_earlier_kernels();
+  using Pack = Vector<E, kWidth>;
+  const Index i = thread_position<Index>();
+  if (i >= p.count) return;
+  Index at[6];
+  p.outputs.locate(i, at);
+  Span<Index> window[3];
+  for (int d = 0; d < 3; ++d) window[d] = span_of<false>(p, d, at[3 + d]);
+  Pack got[kRows][kColumns];
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+    for (int c = 0; c < kColumns; ++c) {
+      const Index row = window[1].first + (r < window[1].count ? r : 0) * window[1].step, column = window[2].first + (c < window[2].count ? c : 0) * window[2].step;
+      if (window[1].count > 0 && window[2].count > 0) got[r][c] = *reinterpret_cast<const Pack*>(x + at[0] + row * p.x_strides[1] + column * p.x_strides[2]);
+    }
+  }
+  Fold<E> folds[kWidth];
+  for (auto& fold : folds) fold = Fold<E>::none();
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+    for (int c = 0; c < kColumns; ++c) {
+      if (r >= window[1].count || c >= window[2].count) continue;
+#pragma unroll
+      for (int k = 0; k < kWidth; ++k) folds[k].add(convert<typename Fold<E>::C>(got[r][c].at[k]), r * kColumns + c);
+    }
+  }
+  const i64_t inside = static_cast<i64_t>(window[1].count) * window[2].count, divisor = divisor_of(p, window);
+  Pack out;
+#pragma unroll
+  for (int k = 0; k < kWidth; ++k) out.at[k] = folds[k].result(inside, divisor);
+  *reinterpret_cast<Pack*>(y + at[1]) = out;
+}
+
 // ---- resize -----------------------------------------------------------------------------------------------------------------------------
 
 enum Filter { kNearest, kNearestExact, kLinear, kCubic, kLinearAntialias, kCubicAntialias };

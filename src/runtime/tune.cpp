@@ -1,0 +1,24 @@
+#include "runtime/tune.h"
+
+#include "exec/step_builder.h"
+#include "kernels/provider.h"
+
+namespace reprise::runtime {
+
+void tune(const Module::Impl& impl, const std::function<void(int, int)>& progress) {
+  const plan::Plan& plan = *impl.plan;
+  std::size_t weight_bytes = 0;
+  for (const auto& weight : plan.weights) weight_bytes += weight.data.nbytes();
+  const auto tune_step = kernels::step_tuner(impl.device, {.level = plan.settings.optimization_level, .weight_bytes = weight_bytes});
+  if (!tune_step) return;
+  int done = 0, total = 0;
+  for (const auto& block : plan.blocks) total += static_cast<int>(block.commands.size() * plan.profiles.size());
+  for (const auto& profile : plan.profiles) {
+    exec::describe_steps(*impl.executable, profile.opt, [&](const kernels::StepSpec& spec) {
+      if (progress) progress(done++, total);
+      tune_step(spec);
+    });
+  }
+}
+
+}  // namespace reprise::runtime
