@@ -6,6 +6,7 @@
 #include <future>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <random>
 #include <thread>
 #include <utility>
@@ -27,6 +28,12 @@ constexpr int kNodes = 20;                  // of a measured graph
 constexpr int kMostBuilders = 16;           // candidates that are built at once
 constexpr double kHopeless = 1.5;           // times the best: not measured a second time
 constexpr std::size_t kMaxCopies = kNodes;  // of cold operands
+
+/// Two that measure at once would measure each other. A service of a Gpu.
+struct Turn {
+  explicit Turn(Gpu&) {}
+  std::mutex mutex;
+};
 
 /// Values that any kernel may multiply: small numbers, in the operand's dtype.
 std::vector<std::byte> sample(DType dtype, std::size_t bytes) {
@@ -248,7 +255,7 @@ void Tuner::tune(const StepSpec& spec) {
   constexpr std::array kMost = {0, 4, 8, 16, 32, 1000};
   const int most = kMost[static_cast<std::size_t>(std::clamp(options_.level, 0, 5))];
   if (most == 0 || !is_worth_measuring(spec)) return;
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard turn(device_->gpu()->service<Turn>().mutex);
   Choices& choices = device_->gpu()->service<Choices>();
   const std::string key = choice_key(*device_->gpu(), spec);
   if (choices.find(key)) return;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,8 +11,8 @@
 
 namespace reprise::kernels::cuda {
 
-/// Thread safe; measures one command at a time. Of every library at most 4, 8, 16, 32 or all kernels compete, by the level from 1 to 5; at level 0 nothing is
-/// measured. Where the module's weights exceed the L2 cache, every run reads others, as a call would.
+/// Thread safe; one command at a time is measured on a GPU, whoever asks. Of every library at most 4, 8, 16, 32 or all kernels compete, by the level from 1 to
+/// 5; at level 0 nothing is measured. Where the module's weights exceed the L2 cache, every run reads others, as a call would.
 class Tuner {
  public:
   Tuner(std::shared_ptr<device::cuda::CudaDevice> device, const TuningOptions& options) : device_(std::move(device)), options_(options) {}
@@ -29,7 +28,6 @@ class Tuner {
   std::vector<Measurement> measure(const StepSpec& spec, const std::vector<std::string>& names);
 
  private:
-  std::mutex mutex_;
   std::shared_ptr<device::cuda::CudaDevice> device_;
   TuningOptions options_;
 };
