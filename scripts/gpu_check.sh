@@ -42,7 +42,7 @@ run() { # NAME LOG COMMAND…
 }
 
 if [[ $stages == *tests* ]]; then
-  for name in conformance cuda kernels samples; do
+  for name in conformance cuda kernels api samples; do
     program=$(find_program test_$name)
     [ -n "$program" ] && run "$name" "$name.log" in_shards "$([ $name = kernels ] && nproc || echo 1)" "$program"
   done

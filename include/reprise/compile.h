@@ -20,6 +20,10 @@ struct CompileOptions {
   /// Several optimization profiles, each a list like `inputs` (which is then empty).
   std::vector<std::vector<Input>> profiles = {};
   Device device = Device::cpu();
+  /// Ahead of time, for a GPU of this architecture ("sm_80", "sm_86", "sm_89", "sm_90a", "sm_100a", "sm_103a", "sm_120a"), whether one is here or not: the
+  /// module's kernels are compiled; it can be saved and looked at, and is called where it is loaded. Needs NVRTC, but neither a GPU nor a driver. Which kernels
+  /// of NVIDIA's libraries it takes is chosen on the GPU. Empty: for the device that is here.
+  std::string arch = {};
   /// f32: as exported. bf16, f16: weights and arithmetic of f32 parts are converted (f32 accumulation, norms and softmax in f32); the signature keeps its
   /// dtypes.
   DType dtype = DType::f32;
@@ -40,8 +44,8 @@ struct CompileOptions {
   std::function<void(std::string_view stage, int done, int total)> progress = {};
 };
 
-/// Throws UnsupportedOp (all ops without a converter at once, with their source lines), InvalidArgument and ShapeError (options), DeviceError, WriteError (the
-/// runtime cache), Error.
+/// On a GPU opens it, tunes, and DeviceError tells what is missing. Throws UnsupportedOp (all ops without a converter at once, with their source lines),
+/// InvalidArgument and ShapeError (options), DeviceError, WriteError (the runtime cache), Error.
 Module compile(const Program& program, const CompileOptions& options = {});
 
 }  // namespace reprise

@@ -35,6 +35,12 @@ struct MemoryUse {
   std::size_t weight_bytes = 0, state_bytes = 0, arena_reserved_bytes = 0, arena_committed_bytes = 0, contexts = 0;
 };
 
+struct LoadOptions {
+  /// A module's kernels are made for one GPU architecture. On another one they are compiled anew from their sources, which takes NVRTC and seconds; false: that
+  /// is a DeviceError.
+  bool allow_recompile = true;
+};
+
 /// A compiled program. Handles are cheap to copy and share one module; calls may come from many threads at once: each call in flight owns an execution context
 /// from a pool, so calls without state never wait for each other; calls of a module with state follow one another.
 class Module {
@@ -76,10 +82,11 @@ class Module {
   /// A replica on another device that shares weights and has a state of its own.
   [[nodiscard]] Module to(Device device) const;
 
-  /// Writes a `.rpz` atomically. Saves the initial state. Throws WriteError.
+  /// Writes a `.rpz` atomically. Saves the initial state; from a GPU the compiled kernels as well, and which kernels were measured to be the fastest. Throws
+  /// WriteError.
   void save(const std::string& path) const;
-  /// Loads a `.rpz`. The file stays mapped. Throws FormatError.
-  static Module load(const std::string& path);
+  /// Loads a `.rpz`. The file stays mapped. Throws FormatError; DeviceError: the device is not there, or kernels for it neither.
+  static Module load(const std::string& path, const LoadOptions& options = {});
 
   [[nodiscard]] const std::shared_ptr<Impl>& impl() const { return impl_; }
 

@@ -1,7 +1,6 @@
 #include "exec/step_builder.h"
 
 #include "base/check.h"
-#include "exec/bound_shape.h"
 
 namespace reprise::exec {
 namespace {
@@ -60,39 +59,23 @@ std::vector<OperandRef> StepBuilder::bind(const plan::Command& command, std::spa
   return refs;
 }
 
-void StepBuilder::describe(const plan::Command& command, const std::function<void(const kernels::StepSpec&)>& use) const {
-  auto inputs = bind(command, command.inputs);
-  auto outputs = bind(command, command.outputs);
-  const kernels::BoundAttrs attrs(command.attrs, [this](const sym::Expr& e) { return values_.number(e); });
-  kernels::StepSpec spec{.op = command.op, .inputs = inputs, .outputs = outputs, .attrs = &attrs, .threads = executable_.threads(), .name = command.name};
-  if (command.op == core::Op::write) {
-    // Into a view of memory that the first operand names: a copy by another name.
-    spec.op = core::Op::copy;
-    spec.inputs = std::span(inputs).subspan(1, 1);
-    spec.outputs = std::span(inputs).first(1);
-  }
-  use(spec);
+StepBuilder::Bound::Bound(const StepBuilder& builder, const plan::Command& command)
+    : inputs_(builder.bind(command, command.inputs)),
+      outputs_(builder.bind(command, command.outputs)),
+      attrs_(command.attrs, [&builder](const sym::Expr& e) { return builder.values_.number(e); }),
+      spec_{.op = command.op, .inputs = inputs_, .outputs = outputs_, .attrs = &attrs_, .threads = builder.executable_.threads(), .name = command.name} {
+  if (command.op != core::Op::write) return;
+  // Into a view of memory that the first operand names: a copy by another name.
+  spec_.op = core::Op::copy;
+  spec_.inputs = std::span<const OperandRef>(inputs_).subspan(1, 1);
+  spec_.outputs = std::span<const OperandRef>(inputs_).first(1);
 }
 
 std::unique_ptr<device::Step> StepBuilder::build(const plan::Command& command) const {
-  std::unique_ptr<device::Step> step;
-  describe(command, [&](const kernels::StepSpec& spec) { step = executable_.make_step()(spec); });
+  const Bound bound(*this, command);
+  auto step = executable_.make_step()(bound.spec());
   step->set_scratch_slot(static_cast<int>(executable_.scratch_slot()));
   return step;
-}
-
-void describe_steps(const Executable& executable, std::span<const std::int64_t> symbols, const std::function<void(const kernels::StepSpec&)>& use) {
-  SymbolValues values(executable.plan().symbols);
-  values.reset(symbols, executable.binder().known());
-  const BoundShape shape(executable, ShapeKey::of(symbols), values);
-  const StepBuilder builder(executable, values, shape.capacity);
-  for (const auto& block : executable.schedule().blocks) {
-    for (const Stage& stage : block) {
-      if (stage.kind != Stage::Kind::steps || !stage.data_symbols.empty() || !stage.dynamic_buffers.empty()) continue;
-      for (const plan::Command* c = stage.begin; c != stage.end; ++c)
-        if (c->op != core::Op::item && c->defines.empty()) builder.describe(*c, use);
-    }
-  }
 }
 
 std::optional<std::int64_t> count_bound(const plan::Command& command, const SymbolValues& values) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,8 +21,21 @@ class StepBuilder {
 
   /// Throws Error when an operand reaches outside its buffer, and what the kernel throws.
   [[nodiscard]] std::unique_ptr<device::Step> build(const plan::Command& command) const;
-  /// What `build` asks the kernels for. The spec lives as long as the call of `use`.
-  void describe(const plan::Command& command, const std::function<void(const kernels::StepSpec&)>& use) const;
+
+  /// A command with its shapes bound, as kernels take it. The builder must outlive it.
+  class Bound {
+   public:
+    /// Throws Error when an operand reaches outside its buffer.
+    Bound(const StepBuilder& builder, const plan::Command& command);
+    Bound(const Bound&) = delete;
+    Bound& operator=(const Bound&) = delete;
+    [[nodiscard]] const kernels::StepSpec& spec() const { return spec_; }
+
+   private:
+    std::vector<kernels::OperandRef> inputs_, outputs_;
+    kernels::BoundAttrs attrs_;
+    kernels::StepSpec spec_;
+  };
 
  private:
   [[nodiscard]] std::vector<kernels::OperandRef> bind(const plan::Command& command, std::span<const plan::Operand> operands) const;
@@ -34,9 +46,6 @@ class StepBuilder {
   const SymbolValues& values_;
   std::span<const std::size_t> capacity_;
 };
-
-/// Describes every command of `executable` whose shapes inputs alone decide, at the sizes that `symbols` (Plan::symbols order) give.
-void describe_steps(const Executable& executable, std::span<const std::int64_t> symbols, const std::function<void(const kernels::StepSpec&)>& use);
 
 /// The most that a data-dependent command can count, from its inputs' sizes; nullopt when they do not tell.
 std::optional<std::int64_t> count_bound(const plan::Command& command, const SymbolValues& values);

@@ -1,11 +1,14 @@
 #include "kernels/provider.h"
 
 #include "device/cuda_library.h"
+#include "device/offline.h"
 
 namespace reprise::kernels {
 
 StepMaker step_maker(const device::DevicePtr& device) {
   if (device->id().type == DeviceType::cpu) return make_reference_step;
+  if (const auto offline = std::dynamic_pointer_cast<device::OfflineDevice>(device))
+    return [offline](const StepSpec&) -> std::unique_ptr<device::Step> { offline->refuse(); };
   static const auto make = device::cuda_function<void (*)(const device::DevicePtr&, StepMaker*)>("reprise_cuda_step_maker");
   StepMaker maker;
   make(device, &maker);

@@ -129,6 +129,12 @@ struct Settings {
   std::vector<std::string> fallback_ops;
 };
 
+/// Bytes that only a device's own library reads (kernels/ahead.h): compiled kernels, what was measured.
+struct Section {
+  std::string name;  // "programs.json"
+  Tensor bytes;      // u8, one dimension; mapped from the file where possible
+};
+
 struct Plan {
   std::string producer;       // "reprise 0.1.0"
   std::string torch_version;  // of the exported program
@@ -142,6 +148,7 @@ struct Plan {
   std::vector<StateSpec> states;
   std::vector<Profile> profiles;  // at least one
   std::vector<Segment> segments;
+  std::vector<Section> sections;  // of the device that it was compiled for; may be absent
   std::string in_spec, out_spec;  // PyTorch's treespecs, for front ends
 };
 

@@ -67,6 +67,20 @@ Tensor tensor_at(base::Bytes entry, const std::string& place, std::size_t offset
   return reinterpret_cast<std::uintptr_t>(data) % item_size(dtype) == 0 ? tensor : tensor.clone();
 }
 
+constexpr std::string_view kSectionFolder = "device/";
+
+std::vector<Section> read_sections(const base::ZipReader& zip, const std::shared_ptr<const void>& owner) {
+  std::vector<Section> sections;
+  for (const auto& entry : zip.entries()) {
+    if (!entry.name.starts_with(kSectionFolder)) continue;
+    REPRISE_CHECK(!entry.deflated, FormatError, "[plan/rpz] {}: entry '{}' is compressed", zip.label(), entry.name);
+    const base::Bytes bytes = zip.bytes(entry);
+    sections.push_back({entry.name.substr(kSectionFolder.size()), tensor_at(bytes, fmt::format("{}: entry '{}'", zip.label(), entry.name), 0, DType::u8,
+                                                                            {static_cast<std::int64_t>(bytes.size())}, owner)});
+  }
+  return sections;
+}
+
 bool looks_like_program(const base::ZipReader& zip) {
   return std::any_of(zip.entries().begin(), zip.entries().end(),
                      [](const auto& e) { return e.name == "serialized_exported_program.json" || e.name.ends_with("/models/model.json"); });
@@ -80,6 +94,7 @@ void save(const Plan& plan, const std::string& path) {
   const auto weights = tensors.add("weights", tensors_of(plan.weights, [](const Weight& w) { return w.data; }));
   const auto states = tensors.add("state", tensors_of(plan.states, [](const StateSpec& s) { return s.initial; }));
   const auto samples = tensors.add("samples", tensors_of(plan.inputs, [](const InputSpec& i) { return i.sample; }));
+  for (const Section& section : plan.sections) zip.add(std::string(kSectionFolder) + section.name, bytes_of(section.bytes));
   zip.add("plan.json", plan_json(plan));
   zip.add("manifest.json", manifest_json(plan, weights, states, samples));
   zip.finish();
@@ -107,6 +122,7 @@ PlanPtr load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner
     read_manifest(manifest.root(), source, *plan);
     const base::JsonDocument commands(zip.text(zip.at("plan.json")), name + ": plan.json");
     read_plan(commands.root(), *plan);
+    plan->sections = read_sections(zip, owner);
     verify(*plan);
   } catch (const FormatError& e) {
     const std::string_view what = e.what();

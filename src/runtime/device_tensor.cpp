@@ -8,7 +8,7 @@
 namespace reprise::runtime {
 
 Tensor empty_tensor(const device::DevicePtr& device, std::span<const std::int64_t> sizes, DType dtype) {
-  if (device->host_visible()) return Tensor::empty(sizes, dtype, device->id());
+  if (device->id().type == DeviceType::cpu) return Tensor::empty(sizes, dtype, device->id());
   const std::size_t bytes = static_cast<std::size_t>(tensor::checked_numel(sizes)) * item_size(dtype);
   auto memory = std::make_shared<device::Allocation>(device, bytes);
   void* data = memory->data();

@@ -4,6 +4,9 @@
 #include <unordered_set>
 
 #include "base/check.h"
+#include "device/offline.h"
+#include "exec/walk.h"
+#include "kernels/ahead.h"
 #include "kernels/provider.h"
 #include "runtime/arguments.h"
 #include "runtime/call.h"
@@ -12,13 +15,36 @@
 
 namespace reprise {
 
-Module::Impl::Impl(plan::PlanPtr the_plan, Device on, kernels::StepMaker step_maker)
+namespace {
+
+bool is_gpu(const device::DeviceHandle& device) {
+  return device.id().type == DeviceType::cuda && dynamic_cast<const device::OfflineDevice*>(&device) == nullptr;
+}
+
+/// The device, which knows of the plan's kernels from now on.
+device::DevicePtr prepared(device::DevicePtr device, const plan::Plan& plan, const LoadOptions& options) {
+  if (is_gpu(*device) && !plan.sections.empty()) kernels::load_sections(device, plan.sections, options.allow_recompile);
+  return device;
+}
+
+}  // namespace
+
+Module::Impl::Impl(plan::PlanPtr the_plan, device::DevicePtr on, kernels::StepMaker step_maker, const LoadOptions& options)
     : plan(std::move(the_plan)),
       given_step_maker(std::move(step_maker)),
-      device(device::open(on)),
+      device(prepared(std::move(on), *plan, options)),
       states(*plan, device),
       executable(std::make_shared<const exec::Executable>(plan, device, states.addresses(), given_step_maker ? given_step_maker : kernels::step_maker(device))),
       pool(executable) {}
+
+plan::Plan Module::Impl::to_save() const {
+  plan::Plan saved = *plan;
+  if (given_step_maker || !is_gpu(*device)) return saved;
+  const auto ahead = kernels::ahead_of_time(device);
+  exec::walk_profiles(*executable, [&](const plan::Command&, const kernels::StepSpec& spec) { ahead->add(spec); });
+  saved.sections = ahead->sections();
+  return saved;
+}
 
 std::unique_lock<std::mutex> Module::Impl::lock_calls() { return plan->states.empty() ? std::unique_lock<std::mutex>() : std::unique_lock(state_mutex_); }
 
@@ -101,13 +127,17 @@ MemoryUse Module::Impl::memory() const {
 
 namespace runtime {
 
-Module make_module(plan::PlanPtr plan) {
+Module make_module(plan::PlanPtr plan, const LoadOptions& options) {
   const Device device = plan->settings.device;
-  return make_module(std::move(plan), device);
+  return make_module(std::move(plan), device, {}, options);
 }
 
-Module make_module(plan::PlanPtr plan, Device device, kernels::StepMaker step_maker) {
-  return Module(std::make_shared<Module::Impl>(std::move(plan), device, std::move(step_maker)));
+Module make_module(plan::PlanPtr plan, Device device, kernels::StepMaker step_maker, const LoadOptions& options) {
+  return make_module(std::move(plan), device::open(device), std::move(step_maker), options);
+}
+
+Module make_module(plan::PlanPtr plan, device::DevicePtr device, kernels::StepMaker step_maker, const LoadOptions& options) {
+  return Module(std::make_shared<Module::Impl>(std::move(plan), std::move(device), std::move(step_maker), options));
 }
 
 }  // namespace runtime

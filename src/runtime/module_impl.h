@@ -17,13 +17,15 @@
 namespace reprise {
 
 struct Module::Impl {
-  Impl(plan::PlanPtr plan, Device on, kernels::StepMaker step_maker);
+  Impl(plan::PlanPtr plan, device::DevicePtr on, kernels::StepMaker step_maker, const LoadOptions& options);
 
   [[nodiscard]] std::vector<Argument> call(std::span<const Argument> inputs);
   [[nodiscard]] std::vector<Argument> call(std::span<const Tensor> inputs);
   void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs);
   [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
   [[nodiscard]] MemoryUse memory() const;
+  /// The plan with what its device knows by now: compiled kernels, measured choices.
+  [[nodiscard]] plan::Plan to_save() const;
   void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream);
 
   // State, if there is any: calls take it one after the other.
@@ -51,9 +53,10 @@ struct Module::Impl {
 namespace runtime {
 
 /// The module of a plan, on the device that the plan was made for. Throws DeviceError, FormatError, OutOfMemory.
-Module make_module(plan::PlanPtr plan);
+Module make_module(plan::PlanPtr plan, const LoadOptions& options = {});
 /// On another device; with other kernels than the device's own, if any are given.
-Module make_module(plan::PlanPtr plan, Device device, kernels::StepMaker step_maker = {});
+Module make_module(plan::PlanPtr plan, Device device, kernels::StepMaker step_maker = {}, const LoadOptions& options = {});
+Module make_module(plan::PlanPtr plan, device::DevicePtr device, kernels::StepMaker step_maker = {}, const LoadOptions& options = {});
 
 }  // namespace runtime
 }  // namespace reprise

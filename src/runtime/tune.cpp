@@ -1,6 +1,6 @@
 #include "runtime/tune.h"
 
-#include "exec/step_builder.h"
+#include "exec/walk.h"
 #include "kernels/provider.h"
 
 namespace reprise::runtime {
@@ -14,7 +14,7 @@ void tune(const Module::Impl& impl, const std::function<void(int, int)>& progres
   int done = 0, total = 0;
   for (const auto& block : plan.blocks) total += static_cast<int>(block.commands.size() * plan.profiles.size());
   for (const auto& profile : plan.profiles) {
-    exec::describe_steps(*impl.executable, profile.opt, [&](const kernels::StepSpec& spec) {
+    exec::walk(*impl.executable, profile.opt, [&](const plan::Command&, const kernels::StepSpec& spec) {
       if (progress) progress(done++, total);
       tune_step(spec);
     });

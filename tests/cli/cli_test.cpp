@@ -139,10 +139,36 @@ TEST_F(Cli, InspectShowsEveryView) {
   EXPECT_NE(reprise("inspect --json " + model("dynamic.pt2")).text.find("\"peak_live\""), std::string::npos);
 }
 
+TEST_F(Cli, CompilesForAnArchitectureWithoutAGpu) {
+  const auto rpz = (temp_ / "m.rpz").string();
+  const auto run = reprise("compile " + model("state.pt2") + " --arch sm_80 -o " + rpz + " --json");
+  if (run.code == 4) GTEST_SKIP() << run.text;  // a build without the CUDA half, or NVRTC is missing
+  EXPECT_EQ(run.code, 0) << run.text;
+  EXPECT_NE(run.text.find("\"arch\": \"sm_80\""), std::string::npos) << run.text;
+  EXPECT_EQ(run.text.find("\"kernels\": 0"), std::string::npos) << run.text;
+  const auto summary = reprise("inspect " + rpz);
+  EXPECT_NE(summary.text.find("cuda:0"), std::string::npos) << summary.text;
+  const auto plan = reprise("inspect --plan " + rpz);
+  EXPECT_EQ(plan.code, 0) << plan.text;
+  EXPECT_NE(plan.text.find("kernels at the first profile's opt shapes"), std::string::npos) << plan.text;
+  expect_refusal(reprise("compile " + model("state.pt2") + " --arch sm_1 -o " + rpz), 2, "want one of sm_80");
+  EXPECT_EQ(reprise("inspect --plan " + model("convnet.pt2") + " --arch sm_90a").code, 0);
+}
+
+TEST_F(Cli, ShowsWhatEachCommandBecomes) {
+  const auto text = reprise("inspect --plan " + model("convnet.pt2"));
+  EXPECT_NE(text.text.find("reference"), std::string::npos) << text.text;
+  const auto json = reprise("inspect --plan --json " + model("convnet.pt2"));
+  EXPECT_EQ(json.code, 0) << json.text;
+  for (const char* part : {"\"commands\": [", "\"op\": \"conv\"", "\"reference\"", "\"microseconds\": null"})
+    EXPECT_NE(json.text.find(part), std::string::npos) << json.text;
+  expect_refusal(reprise("compile " + model("convnet.pt2") + " --device cpu --arch sm_80 -o " + (temp_ / "m.rpz").string()), 2, "arch is for GPUs");
+}
+
 TEST_F(Cli, BenchTimesPlainCallsAndCallsIntoOwnedOutputs) {
   const auto both = reprise("bench " + model("dynamic.pt2") + " --iterations 7 --json");
   EXPECT_EQ(both.code, 0) << both.text;
-  for (const char* part : {"\"first_call_ms\"", "\"call\": {", "\"run\": {", "\"calls\": 7", "\"p99\""})
+  for (const char* part : {"\"first_call_ms\"", "\"compiled_programs\": 0", "\"call\": {", "\"run\": {", "\"calls\": 7", "\"p99\""})
     EXPECT_NE(both.text.find(part), std::string::npos) << both.text;
   const auto data_dependent = reprise("bench " + model("data_dependent.pt2") + " --iterations 2 --json");
   EXPECT_EQ(data_dependent.code, 0) << data_dependent.text;

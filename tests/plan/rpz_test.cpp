@@ -95,6 +95,23 @@ TEST(Rpz, WeightsAreMappedAndAligned) {
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(plan->weights[0].data.data()) % 64, 0u);
 }
 
+TEST(Rpz, SectionsOfADeviceAreKeptAsTheyAre) {
+  auto plan = *sample_plan();
+  const std::string content("\177ELF or whatever\0 it is", 26);
+  auto bytes = Tensor::empty(std::vector<std::int64_t>{static_cast<std::int64_t>(content.size())}, DType::u8);
+  std::copy(content.begin(), content.end(), bytes.data_as<char>());
+  plan.sections = {{"k.cubin", bytes}, {"choices.txt", Tensor::empty(std::vector<std::int64_t>{0}, DType::u8)}};
+  const std::string file = saved(plan);
+  const auto loaded = parse(file);
+  ASSERT_EQ(loaded->sections.size(), 2u);
+  EXPECT_EQ(loaded->sections[0].name, "k.cubin");
+  EXPECT_EQ(std::string(loaded->sections[0].bytes.data_as<char>(), loaded->sections[0].bytes.nbytes()), content);
+  EXPECT_EQ(loaded->sections[1].bytes.numel(), 0);
+  EXPECT_EQ(saved(*loaded), file);
+  const auto message = refusal(edited(file, "ELF or whatever", "ELF of whatever"));
+  EXPECT_NE(message.find("entry 'device/k.cubin': checksum differs"), std::string::npos) << message;
+}
+
 TEST(Rpz, SharedMemoryIsWrittenOnce) {
   auto plan = *sample_plan();
   auto big = Tensor::zeros(std::vector<std::int64_t>{1 << 16}, DType::f32);
@@ -105,11 +122,11 @@ TEST(Rpz, SharedMemoryIsWrittenOnce) {
 }
 
 TEST(Rpz, NewerMajorIsRefusedByName) {
-  const auto message = refusal(edited(saved(*sample_plan()), "\"format\":[1,0]", "\"format\":[9,0]"), false);
+  const auto message = refusal(edited(saved(*sample_plan()), "\"format\":[1,1]", "\"format\":[9,0]"), false);
   EXPECT_NE(message.find("major format version (got 9.0, want 1.x): it was written by a newer Reprise"), std::string::npos) << message;
 }
 
-TEST(Rpz, NewerMinorLoads) { EXPECT_NE(parse(edited(saved(*sample_plan()), "\"format\":[1,0]", "\"format\":[1,7]"), false), nullptr); }
+TEST(Rpz, NewerMinorLoads) { EXPECT_NE(parse(edited(saved(*sample_plan()), "\"format\":[1,1]", "\"format\":[1,7]"), false), nullptr); }
 
 TEST(Rpz, ChecksumsTellDamage) {
   EXPECT_NE(refusal(edited(saved(*sample_plan()), "\"fallback_ops\"", "\"fallback_opz\"")).find("manifest.json"), std::string::npos);

@@ -10,6 +10,7 @@
 
 #include "arguments.h"
 #include "base/json.h"
+#include "kernels/ahead.h"
 #include "model.h"
 #include "reprise/error.h"
 #include "reprise/runtime.h"
@@ -111,9 +112,16 @@ std::vector<Times> measure_stream(const Module& module, const std::vector<Tensor
   return {std::move(host), std::move(rows)};
 }
 
-std::string to_json(double load_ms, double first_ms, const std::vector<Times>& rows) {
+/// What came before the calls that are timed.
+struct Start {
+  double load_ms = 0, first_ms = 0;
+  kernels::ProgramCounts programs;
+};
+
+std::string to_json(const Start& begin, const std::vector<Times>& rows) {
   base::JsonWriter json(true);
-  json.begin_object().field("load_ms", load_ms).field("first_call_ms", first_ms).key("latency_ms").begin_object();
+  json.begin_object().field("load_ms", begin.load_ms).field("first_call_ms", begin.first_ms).field("compiled_programs", begin.programs.compiled);
+  json.field("loaded_programs", begin.programs.loaded).key("latency_ms").begin_object();
   for (const Times& t : rows) {
     json.key(t.name).begin_object().field("calls", t.sorted.size()).field("mean", t.mean()).field("min", t.sorted.front());
     for (const double p : {50.0, 90.0, 99.0}) json.field(fmt::format("p{:.0f}", p), t.percentile(p));
@@ -122,8 +130,10 @@ std::string to_json(double load_ms, double first_ms, const std::vector<Times>& r
   return json.end_object().end_object().str();
 }
 
-void print(double load_ms, double first_ms, const std::vector<Times>& rows) {
-  fmt::print("load {:.3f} ms, first call {:.3f} ms\n", load_ms, first_ms);
+void print(const Start& begin, const std::vector<Times>& rows) {
+  fmt::print("load {:.3f} ms, first call {:.3f} ms", begin.load_ms, begin.first_ms);
+  if (begin.programs.compiled + begin.programs.loaded > 0) fmt::print("; GPU programs: {} compiled, {} loaded", begin.programs.compiled, begin.programs.loaded);
+  fmt::print("\n");
   fmt::print("{:<24} {:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "milliseconds", "calls", "median", "mean", "min", "p90", "p99", "max",
              "calls/s");
   for (const Times& t : rows)
@@ -134,12 +144,13 @@ void print(double load_ms, double first_ms, const std::vector<Times>& rows) {
 int bench(const BenchFlags& flags) {
   auto start = Clock::now();
   const auto module = open_module(flags.model, flags.compile, !flags.json);
-  const double load_ms = since(start);
+  Start begin{.load_ms = since(start), .programs = {}};
   runtime::set_cudagraphs_mode(flags.cudagraphs);
   const auto arguments = random_arguments(*module.impl()->plan, flags.seed);
   start = Clock::now();
   (void)module(arguments);
-  const double first_ms = since(start);
+  begin.first_ms = since(start);
+  begin.programs = kernels::program_counts(module.impl()->device);
 
   std::vector<Times> rows{measure("call", flags, [&] { (void)module(arguments); })};
   const auto inputs = tensors_of(arguments, module);
@@ -149,9 +160,9 @@ int bench(const BenchFlags& flags) {
       for (auto& times : measure_stream(module, inputs, *outputs, flags)) rows.push_back(std::move(times));
   }
   if (flags.json)
-    fmt::print("{}\n", to_json(load_ms, first_ms, rows));
+    fmt::print("{}\n", to_json(begin, rows));
   else
-    print(load_ms, first_ms, rows);
+    print(begin, rows);
   return kOk;
 }
 

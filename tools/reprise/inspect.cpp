@@ -12,6 +12,7 @@
 #include "exec/memory_report.h"
 #include "ir/graph.h"
 #include "model.h"
+#include "plan_view.h"
 #include "runtime/module_impl.h"
 #include "verbs.h"
 
@@ -125,10 +126,10 @@ int run(const Flags& flags) {
     fmt::print("{}", ir::print(api::build_graph(loaded.impl().program, flags.compile.options(loaded))));
     return kOk;
   }
-  const auto module = open_module(flags.model, flags.compile, false);
+  const auto module = open_closed_module(flags.model, flags.compile);
   const auto& plan = *module.impl()->plan;
   if (flags.plan) {
-    fmt::print("{}", plan::print(plan));
+    fmt::print("{}", flags.json ? plan_json(module, flags.compile.arch) : plan::print(plan) + plan_text(module, flags.compile.arch));
     return kOk;
   }
   const auto memory = exec::report_memory(plan);
@@ -148,9 +149,12 @@ Verb add_inspect(CLI::App& app) {
   app.add_option("model", flags->model, ".pt2 program or .rpz module")->required();
   auto* graph = app.add_flag("--graph", flags->graph, "The ATen graph, a line a node");
   auto* core = app.add_flag("--core", flags->core, "The core graph after all passes");
-  auto* plan = app.add_flag("--plan", flags->plan, "Buffers and commands");
+  auto* plan = app.add_flag("--plan", flags->plan, "Buffers, commands, and the kernels that these become");
   auto* memory = app.add_flag("--memory", flags->memory, "Memory by kind");
-  app.add_flag("--json", flags->json, "Signature, segments, commands and memory as JSON")->excludes(graph)->excludes(core)->excludes(plan)->excludes(memory);
+  app.add_flag("--json", flags->json, "Signature, segments, commands and memory as JSON; with --plan what each command becomes")
+      ->excludes(graph)
+      ->excludes(core)
+      ->excludes(memory);
   graph->excludes(core)->excludes(plan)->excludes(memory);
   core->excludes(plan)->excludes(memory);
   plan->excludes(memory);

@@ -6,9 +6,13 @@
 #include <cstdio>
 #include <map>
 
+#include "api/compiler/build.h"
+#include "api/compiler/program_impl.h"
 #include "base/check.h"
 #include "base/file.h"
 #include "base/zip.h"
+#include "plan/rpz.h"
+#include "runtime/ahead.h"
 
 namespace reprise::cli {
 
@@ -75,7 +79,9 @@ void CompileFlags::add_to(CLI::App& app) {
   app.add_option("--opt", opt, "Shapes to tune for")->type_name("NAME=SHAPE");
   app.add_option("--max", max, "Largest shapes")->type_name("NAME=SHAPE");
   app.add_option("--dtype", dtype, "Weights and arithmetic: f32 (as exported), bf16 or f16")->check(CLI::IsMember({"f32", "bf16", "f16"}));
-  app.add_option("--device", device, "cpu[:N] or cuda[:N]");
+  app.add_option("--device", device, "cpu[:N] or cuda[:N]; with --arch cuda, else cpu");
+  app.add_option("--arch", arch, "Compile ahead of time for a GPU architecture, e.g. sm_90a; needs no GPU");
+  app.add_flag("--no-recompile", no_recompile, "A module with kernels for another GPU architecture is an error");
   app.add_flag("--allow-tf32", allow_tf32, "A GPU may round factors of f32 products to tf32");
   app.add_option("--fallback-ops", fallback_ops, "ATen ops that run unfused")->delimiter(',');
   app.add_option("--min-block-size", min_block_size, "Engines of fewer ops are folded into the fallback beside them")->check(CLI::Range(1, 1000000));
@@ -87,7 +93,8 @@ void CompileFlags::add_to(CLI::App& app) {
 
 CompileOptions CompileFlags::options(const Program& program) const {
   CompileOptions o;
-  o.device = Device::parse(device);
+  o.device = Device::parse(!device.empty() ? device : arch.empty() ? "cpu" : "cuda");
+  o.arch = arch;
   o.dtype = parse_dtype(dtype);
   o.allow_tf32 = allow_tf32;
   o.fallback_ops = fallback_ops;
@@ -122,7 +129,7 @@ bool is_program(const std::string& path) {
 }
 
 Module open_module(const std::string& path, const CompileFlags& flags, bool progress) {
-  if (!is_program(path)) return Module::load(path);
+  if (!is_program(path)) return Module::load(path, {.allow_recompile = !flags.no_recompile});
   const auto program = load_program(path);
   auto options = flags.options(program);
   const bool bar = progress && isatty(STDERR_FILENO) != 0;
@@ -130,6 +137,12 @@ Module open_module(const std::string& path, const CompileFlags& flags, bool prog
   auto module = compile(program, options);
   if (bar) clear_progress();
   return module;
+}
+
+Module open_closed_module(const std::string& path, const CompileFlags& flags) {
+  if (!is_program(path)) return runtime::make_closed_module(plan::load(path));
+  const auto program = load_program(path);
+  return runtime::make_closed_module(std::make_shared<const plan::Plan>(api::build_plan(program.impl().program, flags.options(program))));
 }
 
 }  // namespace reprise::cli

@@ -12,11 +12,12 @@
 
 namespace reprise::cli {
 
-/// --min/--opt/--max, --dtype, --device, --allow-tf32, --fallback-ops, --min-block-size, --require-full-compilation, --threads, --optimization-level,
-/// --runtime-cache.
+/// --min/--opt/--max, --dtype, --device, --arch, --no-recompile, --allow-tf32, --fallback-ops, --min-block-size, --require-full-compilation, --threads,
+/// --optimization-level, --runtime-cache.
 struct CompileFlags {
   std::vector<std::string> min, opt, max;
-  std::string dtype = "f32", device = "cpu", runtime_cache;
+  std::string dtype = "f32", device, arch, runtime_cache;  // device: empty is the CPU, with an arch a GPU
+  bool no_recompile = false;
   std::vector<std::string> fallback_ops;
   int min_block_size = 1;
   bool allow_tf32 = false;
@@ -32,5 +33,8 @@ bool is_program(const std::string& path);  // by content: .rpz archives hold a m
 
 /// Compiles a `.pt2`, or loads a `.rpz`. With `progress` a bar on stderr when that is a terminal.
 Module open_module(const std::string& path, const CompileFlags& flags, bool progress);
+
+/// The same to look at: on a GPU's module nothing is compiled and no GPU is opened; it cannot be called.
+Module open_closed_module(const std::string& path, const CompileFlags& flags);
 
 }  // namespace reprise::cli

@@ -8,6 +8,7 @@
 #include "lower/signature.h"
 #include "partition/partition.h"
 #include "passes/pipeline.h"
+#include "runtime/ahead.h"
 #include "runtime/module_impl.h"
 #include "runtime/runtime_cache.h"
 #include "runtime/tune.h"
@@ -24,6 +25,8 @@ void check_options(const CompileOptions& o) {
                 "[compile/options] dtype must be f32, bf16 or f16 (got {})", name(o.dtype));
   REPRISE_CHECK(o.optimization_level >= 0 && o.optimization_level <= 5, InvalidArgument, "[compile/options] optimization_level must lie in 0..5 (got {})",
                 o.optimization_level);
+  REPRISE_CHECK(o.arch.empty() || o.device.type == DeviceType::cuda, InvalidArgument, "[compile/options] arch is for GPUs (got '{}' for {}, want cuda)", o.arch,
+                o.device.str());
   REPRISE_CHECK(o.threads >= 0 && o.threads <= kMaxThreads, InvalidArgument, "[compile/options] threads must lie in 0..{} (got {})", kMaxThreads, o.threads);
 }
 
@@ -81,7 +84,13 @@ plan::Plan build_plan(const ir::Program& program, const CompileOptions& options,
 }  // namespace api
 
 Module compile(const Program& program, const CompileOptions& options) {
-  const auto module = runtime::make_module(std::make_shared<const plan::Plan>(api::build_plan(program.impl().program, options)));
+  auto plan = api::build_plan(program.impl().program, options);
+  if (!options.arch.empty()) {
+    return runtime::compile_ahead(std::move(plan), options.arch, [&](std::size_t done, std::size_t total) {
+      if (options.progress) options.progress("kernels", static_cast<int>(done), static_cast<int>(total));
+    });
+  }
+  const auto module = runtime::make_module(std::make_shared<const plan::Plan>(std::move(plan)));
   const auto& device = module.impl()->device;
   const bool cached = !options.runtime_cache_path.empty();
   if (cached) runtime::load_runtime_cache(options.runtime_cache_path, device);

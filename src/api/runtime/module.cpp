@@ -40,7 +40,7 @@ void Module::reset_state() {
 
 Module Module::to(Device device) const { return runtime::make_module(impl_->plan, device, impl_->given_step_maker); }
 
-void Module::save(const std::string& path) const { plan::save(*impl_->plan, path); }
-Module Module::load(const std::string& path) { return runtime::make_module(plan::load(path)); }
+void Module::save(const std::string& path) const { plan::save(impl_->to_save(), path); }
+Module Module::load(const std::string& path, const LoadOptions& options) { return runtime::make_module(plan::load(path), options); }
 
 }  // namespace reprise

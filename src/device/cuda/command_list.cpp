@@ -107,7 +107,7 @@ void fill_parameters(const KernelLaunch& launch, void* const* bindings, std::byt
 
 CudaCommandList::CudaCommandList(std::shared_ptr<Gpu> gpu, StepList steps) : gpu_(std::move(gpu)), steps_(std::move(steps)) {
   const CurrentContext current(gpu_->context());
-  Operations operations(gpu_->fault_words());
+  Operations operations(&gpu_->fault_words());
   try {
     for (const auto& step : steps_) {
       scratch_bytes_ = std::max(scratch_bytes_, step->scratch_bytes());

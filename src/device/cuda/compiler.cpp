@@ -2,7 +2,12 @@
 
 #include <dlfcn.h>
 
+#include <array>
+#include <atomic>
+#include <exception>
 #include <filesystem>
+#include <mutex>
+#include <thread>
 
 #include "base/check.h"
 #include "device/cuda/shared_library.h"
@@ -87,11 +92,11 @@ class Compilation {
     CompiledProgram compiled;
     std::size_t size = 0;
     check(nvrtc().code_size(program_, &size), "reading the code");
-    compiled.code.resize(size);
-    check(nvrtc().code(program_, compiled.code.data()), "reading the code");
+    compiled.code = Tensor::empty(std::array{static_cast<std::int64_t>(size)}, DType::u8);
+    check(nvrtc().code(program_, compiled.code.data_as<char>()), "reading the code");
     const char* lowered = nullptr;
     check(nvrtc().lowered_name(program_, source_.entry.c_str(), &lowered), "finding the kernel");
-    compiled.entry = lowered;
+    compiled.kernel = lowered;
     return compiled;
   }
 
@@ -111,6 +116,37 @@ class Compilation {
 }  // namespace
 
 CompiledProgram compile_program(const ProgramSource& source, const std::string& architecture) { return Compilation(source).run(architecture); }
+
+std::vector<CompiledProgram> compile_programs(std::span<const ProgramSource> sources, const std::string& architecture,
+                                              const std::function<void(std::size_t done)>& done) {
+  (void)compiler_version();  // tells NVRTC missing before any thread starts
+  std::vector<CompiledProgram> programs(sources.size());
+  std::atomic<std::size_t> next = 0;
+  std::size_t finished = 0;
+  std::exception_ptr error;
+  std::mutex mutex;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < sources.size(); i = next++) {
+      try {
+        programs[i] = compile_program(sources[i], architecture);
+        const std::scoped_lock lock(mutex);
+        ++finished;
+        if (done) done(finished);
+      } catch (...) {
+        const std::scoped_lock lock(mutex);
+        if (error == nullptr) error = std::current_exception();
+        next = sources.size();
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1, n = std::min<std::size_t>(sources.size(), std::thread::hardware_concurrency()); i < n; ++i) threads.emplace_back(work);
+    work();
+  }
+  if (error != nullptr) std::rethrow_exception(error);
+  return programs;
+}
 
 std::string compiler_version() {
   int major = 0, minor = 0;

@@ -1,6 +1,8 @@
 // NVRTC: CUDA C++ to machine code. Needs no GPU.
 #pragma once
 
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -8,13 +10,12 @@
 
 namespace reprise::device::cuda {
 
-struct CompiledProgram {
-  std::vector<char> code;  // a cubin
-  std::string entry;       // the kernel's name in it
-};
-
 /// Throws Error with the compiler's log, DeviceError when NVRTC is not to be found.
 CompiledProgram compile_program(const ProgramSource& source, const std::string& architecture);
+
+/// Several at once, on every core; in the order given. `done` is told how many are, on any thread, one call at a time.
+std::vector<CompiledProgram> compile_programs(std::span<const ProgramSource> sources, const std::string& architecture,
+                                              const std::function<void(std::size_t done)>& done = {});
 
 /// "13.0".
 std::string compiler_version();

@@ -38,7 +38,7 @@ GpuInfo describe(CUdevice device) {
 
 /// What the usual card of an architecture has.
 struct KnownArchitecture {
-  const char* name;
+  std::string_view name;
   int major, minor, multiprocessors, max_shared_kilobytes, max_threads;
 };
 constexpr KnownArchitecture kKnown[] = {{"sm_80", 8, 0, 108, 163, 2048},  {"sm_86", 8, 6, 84, 99, 1536},      {"sm_89", 8, 9, 128, 99, 1536},
@@ -47,20 +47,24 @@ constexpr KnownArchitecture kKnown[] = {{"sm_80", 8, 0, 108, 163, 2048},  {"sm_8
 
 }  // namespace
 
-std::shared_ptr<Gpu> Gpu::offline(const std::string& architecture) {
+GpuInfo usual_gpu(const std::string& architecture) {
+  std::string names;
   for (const auto& known : kKnown) {
-    if (known.name != architecture) continue;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", known.name);
+    if (known.name != architecture && known.name != architecture + 'a') continue;
     GpuInfo info;
-    info.name = info.architecture = architecture;
+    info.name = info.architecture = known.name;
     info.major = known.major;
     info.minor = known.minor;
     info.multiprocessors = known.multiprocessors;
     info.max_shared_bytes = static_cast<std::size_t>(known.max_shared_kilobytes) << 10;
     info.max_threads_per_multiprocessor = known.max_threads;
-    return std::shared_ptr<Gpu>(new Gpu(std::move(info)));
+    return info;
   }
-  REPRISE_FAIL(InvalidArgument, "[device/open] not an architecture that is known (got '{}', want one like sm_90a)", architecture);
+  REPRISE_FAIL(InvalidArgument, "[compile/arch] not a CUDA architecture that is known (got '{}', want one of {})", architecture, names);
 }
+
+std::shared_ptr<Gpu> Gpu::offline(GpuInfo info) { return std::shared_ptr<Gpu>(new Gpu(std::move(info))); }
 
 std::shared_ptr<Gpu> Gpu::open(int index) {
   static std::mutex mutex;

@@ -27,6 +27,10 @@ struct GpuInfo {
   std::string architecture;  // what programs are compiled for: "sm_90a"
 };
 
+/// What the usual card of an architecture ("sm_90a") has; its name is the architecture's ("sm_90" is "sm_90a"). Throws InvalidArgument for one that is not
+/// known.
+GpuInfo usual_gpu(const std::string& architecture);
+
 class FaultWords;
 class MemoryPool;
 
@@ -36,9 +40,8 @@ class Gpu {
   /// The GPU `index` of this process; made at first use and kept until the process ends, compiled kernels with it. Throws DeviceError: no driver, no such GPU,
   /// too old an architecture.
   static std::shared_ptr<Gpu> open(int index);
-  /// A GPU that is not there, of an architecture ("sm_90a"): its programs are compiled, at once, and then dropped; it has no context and no memory. Throws
-  /// InvalidArgument for an architecture that is not known.
-  static std::shared_ptr<Gpu> offline(const std::string& architecture);
+  /// A GPU that is not there: it has no context and no memory, and its programs are only noted (Programs::take_requests).
+  static std::shared_ptr<Gpu> offline(GpuInfo info);
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
 

@@ -108,7 +108,8 @@ class Operations {
 
  private:
   friend class CudaCommandList;
-  explicit Operations(class FaultWords& words) : words_(&words) {}
+  friend std::vector<Operation> describe_offline(const class CudaStep& step);
+  explicit Operations(class FaultWords* words) : words_(words) {}
 
   class FaultWords* words_;
   std::vector<Operation> all_;
@@ -125,5 +126,8 @@ class CudaStep : public Step {
   /// Throws DeviceError: these steps do not run on the host.
   void run(void* const* bindings) const final;
 };
+
+/// What a step of a GPU that is not there (Gpu::offline) would do. Its functions are null.
+std::vector<Operation> describe_offline(const CudaStep& step);
 
 }  // namespace reprise::device::cuda

@@ -6,8 +6,11 @@
 #include <functional>
 #include <thread>
 
+#include "base/check.h"
+#include "base/hash.h"
 #include "device/cuda/compiler.h"
 #include "device/cuda/driver.h"
+#include "device/cuda/texts.h"
 
 namespace reprise::device::cuda {
 namespace {
@@ -69,7 +72,7 @@ CUfunction load(CUcontext context, const CompiledProgram& program) {
   CUmodule module = nullptr;
   CUfunction function = nullptr;
   check(cuda.cuModuleLoadDataEx(&module, program.code.data(), 0, nullptr, nullptr), "loading a kernel");
-  check(cuda.cuModuleGetFunction(&function, module, program.entry.c_str()), "loading a kernel");
+  check(cuda.cuModuleGetFunction(&function, module, program.kernel.c_str()), "loading a kernel");
   return function;
 }
 
@@ -81,32 +84,87 @@ std::string key_of(const ProgramSource& source) {
 
 }  // namespace
 
-Kernel Programs::request(const ProgramSource& source) {
-  const std::scoped_lock lock(mutex_);
-  auto [entry, fresh] = kernels_.try_emplace(key_of(source));
-  if (!fresh) return entry->second;
-  try {
-    if (context_ == nullptr) {
-      (void)compile_program(source, architecture_);
-      std::promise<CUfunction> nothing;
-      nothing.set_value(nullptr);
-      return entry->second = nothing.get_future().share();
-    }
-    Workers& pool = workers();
-    auto task = std::make_shared<std::packaged_task<CUfunction()>>(
-        [context = context_, architecture = architecture_, source] { return load(context, compile_program(source, architecture)); });
-    entry->second = task->get_future().share();
-    pool.add([task] { (*task)(); });
-    return entry->second;
-  } catch (...) {
-    kernels_.erase(entry);
-    throw;
-  }
+const std::string& texts_key() {
+  static const std::string key = [] {
+    std::string all;
+    for (const Text& text : texts()) all += std::string(text.name) + '\0' + text.content + '\0';
+    return base::sha256(all);
+  }();
+  return key;
 }
 
-std::size_t Programs::compiled() const {
+std::string program_key(const ProgramSource& source, const std::string& architecture) {
+  return base::sha256(texts_key() + architecture + '\0' + key_of(source));
+}
+
+Kernel Programs::request(const ProgramSource& source) {
   const std::scoped_lock lock(mutex_);
-  return kernels_.size();
+  if (context_ == nullptr) {
+    requests_.push_back(source);
+    std::promise<CUfunction> nothing;
+    nothing.set_value(nullptr);
+    return nothing.get_future().share();
+  }
+  const std::string key = key_of(source);
+  if (const auto found = entries_.find(key); found != entries_.end()) return found->second.kernel;
+  const auto stored = stored_.empty() ? stored_.end() : stored_.find(program_key(source, architecture_));
+  return entries_.emplace(key, stored != stored_.end() ? load_stored(stored->second) : compile(source)).first->second.kernel;
+}
+
+Programs::Entry Programs::load_stored(const CompiledProgram& program) {
+  std::promise<CUfunction> loaded;
+  loaded.set_value(load(context_, program));
+  ++counts_.loaded;
+  return {loaded.get_future().share(), {}};
+}
+
+Programs::Entry Programs::compile(const ProgramSource& source) {
+  Workers* pool = nullptr;
+  try {
+    pool = &workers();
+  } catch (const DeviceError& error) {
+    REPRISE_FAIL(DeviceError, "[device/compile] the module brings no kernel '{}' for {}, and it cannot be compiled here: {}", source.entry, architecture_,
+                 error.what());
+  }
+  auto compilation =
+      std::make_shared<std::packaged_task<CompiledProgram()>>([architecture = architecture_, source] { return compile_program(source, architecture); });
+  const Compilation program = compilation->get_future().share();
+  auto loading = std::make_shared<std::packaged_task<CUfunction()>>([context = context_, program] { return load(context, program.get()); });
+  Entry entry{loading->get_future().share(), program};
+  pool->add([compilation, loading] {
+    (*compilation)();
+    (*loading)();
+  });
+  ++counts_.compiled;
+  return entry;
+}
+
+void Programs::add(const std::string& key, CompiledProgram program) {
+  const std::scoped_lock lock(mutex_);
+  stored_.try_emplace(key, std::move(program));
+}
+
+std::optional<CompiledProgram> Programs::find(const ProgramSource& source) const {
+  Compilation compiled;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto entry = entries_.find(key_of(source)); entry != entries_.end()) compiled = entry->second.program;
+    if (!compiled.valid()) {
+      const auto stored = stored_.find(program_key(source, architecture_));
+      return stored == stored_.end() ? std::nullopt : std::optional(stored->second);
+    }
+  }
+  return compiled.get();
+}
+
+Programs::Counts Programs::counts() const {
+  const std::scoped_lock lock(mutex_);
+  return counts_;
+}
+
+std::vector<ProgramSource> Programs::take_requests() {
+  const std::scoped_lock lock(mutex_);
+  return std::exchange(requests_, {});
 }
 
 }  // namespace reprise::device::cuda

@@ -64,6 +64,8 @@ class StridedCopyKernels {
 
 }  // namespace
 
+void request_strided_copies(Gpu& gpu) { (void)gpu.service<StridedCopyKernels>(); }
+
 void copy_strided(Gpu& gpu, void* dst, std::span<const std::int64_t> dst_strides, const void* src, std::span<const std::int64_t> src_strides,
                   std::span<const std::int64_t> sizes, std::size_t item_size, CUstream stream) {
   REPRISE_CHECK(sizes.size() <= kMaxRank, InvalidArgument, "[device/copy] too many dimensions (got {}, want at most {})", sizes.size(), kMaxRank);

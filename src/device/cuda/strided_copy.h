@@ -13,4 +13,7 @@ namespace reprise::device::cuda {
 void copy_strided(Gpu& gpu, void* dst, std::span<const std::int64_t> dst_strides, const void* src, std::span<const std::int64_t> src_strides,
                   std::span<const std::int64_t> sizes, std::size_t item_size, CUstream stream);
 
+/// Requests the kernels that it uses.
+void request_strided_copies(Gpu& gpu);
+
 }  // namespace reprise::device::cuda

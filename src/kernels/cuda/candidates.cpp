@@ -67,6 +67,8 @@ StepPtr make_cublaslt(Gpu& gpu, const Problem& p, int rank) {
   return at < steps.size() ? followed_by(gpu, std::move(steps[at]), p.split.epilogue, p.split.spec) : nullptr;
 }
 
+bool takes_cublaslt(const Problem& p) { return cublaslt_takes(p.contraction, p.split.epilogue) || (p.split.epilogue && cublaslt_takes(p.contraction, {})); }
+
 std::size_t count_cublaslt(Gpu& gpu, const Problem& p, int most) {
   const std::size_t n = make_cublaslt_steps(gpu, p.contraction, p.split.epilogue, most).size();
   return n > 0 || !p.split.epilogue ? n : make_cublaslt_steps(gpu, p.contraction, {}, most).size();
@@ -97,6 +99,22 @@ std::vector<std::string> contraction_candidates(Gpu& gpu, const StepSpec& spec, 
   for (std::size_t i = 0, n = count_cublaslt(gpu, p, most); i < n; ++i) names.push_back(fmt::format("cublaslt:{}", i));
   for (const GemmChoice& choice : gemm_choices(gpu, p.contraction)) names.push_back(fmt::format("gemm:{}x{}", choice.tile, choice.splits));
   return names;
+}
+
+std::string likely_contraction(const StepSpec& spec) {
+  const Problem p = describe(spec);
+  if (spec.op != core::Op::conv) return takes_cublaslt(p) ? "cublaslt" : "gemm";
+  if (has_thin_groups(p.contraction)) return "direct";
+  return cudnn_takes(p.split) ? "cudnn" : "gemm";
+}
+
+void request_companions(Gpu& gpu, const StepSpec& spec) {
+  const Problem p = describe(spec);
+  if (p.contraction.y.numel() == 0) return;
+  if (spec.op == core::Op::conv)
+    (void)finish_plain_conv(gpu, make_empty_step(), p.split);
+  else if (!cublaslt_takes(p.contraction, p.split.epilogue))
+    (void)followed_by(gpu, make_empty_step(), p.split.epilogue, p.split.spec);
 }
 
 StepPtr make_contraction(Gpu& gpu, const StepSpec& spec, std::string_view name) {

@@ -23,4 +23,10 @@ std::vector<std::string> contraction_candidates(Gpu& gpu, const StepSpec& spec, 
 /// The kernel of that name, the likely fastest for an empty one. Null: it does not take these operands (or this machine lacks its library).
 StepPtr make_contraction(Gpu& gpu, const StepSpec& spec, std::string_view name);
 
+/// What would be taken without measuring, on a GPU with NVIDIA's libraries: "cudnn", "cublaslt", "direct" or "gemm".
+std::string likely_contraction(const StepSpec& spec);
+
+/// Without a GPU: requests the programs that run beside a library's kernel, which make_contraction does not make there.
+void request_companions(Gpu& gpu, const StepSpec& spec);
+
 }  // namespace reprise::kernels::cuda

@@ -353,6 +353,8 @@ class Call {
 
 }  // namespace
 
+bool cublaslt_takes(const Contraction& contraction, const Epilogue& epilogue) { return describe(contraction, epilogue).has_value(); }
+
 std::vector<StepPtr> make_cublaslt_steps(Gpu& gpu, const Contraction& contraction, const Epilogue& epilogue, int most) {
   std::vector<StepPtr> steps;
   const auto product = describe(contraction, epilogue);

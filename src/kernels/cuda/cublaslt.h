@@ -11,4 +11,7 @@ namespace reprise::kernels::cuda {
 /// these strides or compute this epilogue. `contraction` from describe_matmul, or from describe_conv where Contraction::convolution is none.
 std::vector<StepPtr> make_cublaslt_steps(Gpu& gpu, const Contraction& contraction, const Epilogue& epilogue, int most);
 
+/// The library, where it is there, can read these strides and compute this epilogue.
+bool cublaslt_takes(const Contraction& contraction, const Epilogue& epilogue);
+
 }  // namespace reprise::kernels::cuda

@@ -231,20 +231,6 @@ bool is_packed(const OperandRef& operand, bool channels_last) {
   return true;
 }
 
-/// The dtypes and layouts that its engines compute right: with others some were seen to give wrong results.
-bool takes(const SplitSpec& conv) {
-  const OperandRef& y = conv.spec.outputs[0];
-  if (y.dtype != DType::f16 && y.dtype != DType::bf16 && y.dtype != DType::f32) return false;
-  std::vector<OperandRef> operands(conv.epilogue.operands);
-  operands.push_back(conv.spec.inputs[0]);
-  operands.push_back(y);
-  const auto all_packed = [&](bool channels_last) {
-    return std::all_of(operands.begin(), operands.end(), [&](const OperandRef& o) { return is_packed(o, channels_last); });
-  };
-  const OperandRef& w = conv.spec.inputs[1];
-  return (all_packed(false) || all_packed(true)) && (is_packed(w, false) || is_packed(w, true));
-}
-
 std::vector<EngineChoice> all_proposals(PlanCache& cache, const SplitSpec& conv, const std::string& key, int most) {
   const bool has_more = conv.spec.inputs.size() > 2 || conv.epilogue;
   std::vector<EngineChoice> all;
@@ -326,16 +312,32 @@ StepPtr make_plan_step(const SplitSpec& conv, std::shared_ptr<const Plan> plan, 
 
 }  // namespace
 
+// With other dtypes and layouts some of its engines were seen to give wrong results.
+bool cudnn_takes(const SplitSpec& conv) {
+  const OperandRef& y = conv.spec.outputs[0];
+  if (y.dtype != DType::f16 && y.dtype != DType::bf16 && y.dtype != DType::f32) return false;
+  std::vector<OperandRef> operands(conv.epilogue.operands);
+  operands.push_back(conv.spec.inputs[0]);
+  operands.push_back(y);
+  const auto all_packed = [&](bool channels_last) {
+    return std::all_of(operands.begin(), operands.end(), [&](const OperandRef& o) { return is_packed(o, channels_last); });
+  };
+  const OperandRef& w = conv.spec.inputs[1];
+  return (all_packed(false) || all_packed(true)) && (is_packed(w, false) || is_packed(w, true));
+}
+
+StepPtr finish_plain_conv(Gpu& gpu, StepPtr plain, const SplitSpec& conv) { return followed_by(gpu, std::move(plain), with_bias(conv), conv.spec); }
+
 std::vector<std::string> cudnn_plans(Gpu& gpu, const SplitSpec& conv, int most) {
   std::vector<std::string> names;
-  if (!takes(conv) || !gpu.service<CudnnLibrary>().available()) return names;
+  if (!cudnn_takes(conv) || !gpu.service<CudnnLibrary>().available()) return names;
   const device::cuda::CurrentContext context(gpu.context());
   for (const EngineChoice& choice : all_proposals(gpu.service<PlanCache>(), conv, signature(conv), most)) names.push_back(to_text(choice));
   return names;
 }
 
 StepPtr make_cudnn_conv(Gpu& gpu, const SplitSpec& conv, const std::string& plan_name) {
-  if (!takes(conv) || !gpu.service<CudnnLibrary>().available()) return nullptr;
+  if (!cudnn_takes(conv) || !gpu.service<CudnnLibrary>().available()) return nullptr;
   const device::cuda::CurrentContext context(gpu.context());
   PlanCache& cache = gpu.service<PlanCache>();
   const std::string key = signature(conv);
@@ -348,7 +350,7 @@ StepPtr make_cudnn_conv(Gpu& gpu, const SplitSpec& conv, const std::string& plan
     auto plan = cache.plan(conv, key, choice);
     if (!plan) continue;
     StepPtr step = make_plan_step(conv, std::move(plan), *cache.graph(conv, key, choice.fused));
-    return choice.fused ? std::move(step) : followed_by(gpu, std::move(step), with_bias(conv), conv.spec);
+    return choice.fused ? std::move(step) : finish_plain_conv(gpu, std::move(step), conv);
   }
   return nullptr;
 }

@@ -16,4 +16,10 @@ std::vector<std::string> cudnn_plans(Gpu& gpu, const SplitSpec& conv, int most);
 /// A step that runs a plan; `plan` empty: the first of cudnn_plans that can be built. Null: there is none.
 StepPtr make_cudnn_conv(Gpu& gpu, const SplitSpec& conv, const std::string& plan = {});
 
+/// The library, where it is there, is asked for this conv: dtypes and layouts that its engines compute right.
+bool cudnn_takes(const SplitSpec& conv);
+
+/// `plain`, which runs the conv alone, with the bias and the epilogue behind it.
+StepPtr finish_plain_conv(Gpu& gpu, StepPtr plain, const SplitSpec& conv);
+
 }  // namespace reprise::kernels::cuda

@@ -1,6 +1,7 @@
 // What the library exports: device/cuda_library.h says who calls it.
 #include "device/cuda/device.h"
 #include "device/cuda_library.h"
+#include "kernels/cuda/ahead.h"
 #include "kernels/cuda/choices.h"
 #include "kernels/cuda/step.h"
 #include "kernels/cuda/tuner.h"
@@ -23,9 +24,26 @@ REPRISE_EXPORT void reprise_cuda_step_maker(const reprise::device::DevicePtr& de
 
 /// Steps of a GPU that is not there: their kernels are compiled at once, none can run.
 REPRISE_EXPORT void reprise_cuda_offline_step_maker(const char* architecture, reprise::kernels::StepMaker* maker) {
-  *maker = [gpu = reprise::device::cuda::Gpu::offline(architecture)](const reprise::kernels::StepSpec& spec) {
-    return reprise::kernels::cuda::make_cuda_step(*gpu, spec);
-  };
+  *maker = reprise::kernels::cuda::compiling_step_maker(architecture);
+}
+
+// kernels/ahead.h
+REPRISE_EXPORT void reprise_cuda_ahead_of_time(const char* architecture, std::unique_ptr<reprise::kernels::AheadOfTime>* made) {
+  *made = reprise::kernels::cuda::make_ahead_of_time(std::string(architecture));
+}
+REPRISE_EXPORT void reprise_cuda_ahead_of_sections(std::span<const reprise::plan::Section> sections, std::unique_ptr<reprise::kernels::AheadOfTime>* made) {
+  *made = reprise::kernels::cuda::make_ahead_of_time(sections);
+}
+REPRISE_EXPORT void reprise_cuda_ahead_of_device(const reprise::device::DevicePtr& device, std::unique_ptr<reprise::kernels::AheadOfTime>* made) {
+  *made = reprise::kernels::cuda::make_ahead_of_time(static_cast<const reprise::device::cuda::CudaDevice&>(*device).gpu());
+}
+REPRISE_EXPORT void reprise_cuda_load_sections(const reprise::device::DevicePtr& device, std::span<const reprise::plan::Section> sections,
+                                               bool allow_recompile) {
+  reprise::kernels::cuda::load_sections(*static_cast<const reprise::device::cuda::CudaDevice&>(*device).gpu(), sections, allow_recompile);
+}
+REPRISE_EXPORT void reprise_cuda_program_counts(const reprise::device::DevicePtr& device, reprise::kernels::ProgramCounts* counts) {
+  const auto all = static_cast<const reprise::device::cuda::CudaDevice&>(*device).gpu()->programs().counts();
+  *counts = {all.compiled, all.loaded};
 }
 
 REPRISE_EXPORT void reprise_cuda_step_tuner(const reprise::device::DevicePtr& device, const reprise::kernels::TuningOptions& options,
