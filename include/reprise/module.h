@@ -12,6 +12,7 @@
 
 #include "reprise/device.h"
 #include "reprise/dtype.h"
+#include "reprise/stats.h"
 #include "reprise/stream.h"
 #include "reprise/tensor.h"
 
@@ -72,6 +73,8 @@ class Module {
   [[nodiscard]] std::vector<SignatureEntry> outputs() const;
   [[nodiscard]] Device device() const;
   [[nodiscard]] MemoryUse memory() const;
+  /// Any thread may ask, also while calls run: each count is then one that it had.
+  [[nodiscard]] ModuleStats stats() const;
 
   /// Module state (mutated buffers): names, read a copy, replace, reset to the initial values. Wait for calls in flight.
   [[nodiscard]] std::vector<std::string> state_names() const;

@@ -12,5 +12,6 @@
 #include "reprise/npz.h"
 #include "reprise/program.h"
 #include "reprise/runtime.h"
+#include "reprise/stats.h"
 #include "reprise/stream.h"
 #include "reprise/tensor.h"

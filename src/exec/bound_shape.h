@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "device/command_list.h"
+#include "exec/counters.h"
 #include "exec/executable.h"
 #include "exec/symbol_values.h"
 
@@ -25,7 +26,8 @@ struct ShapeKey {
 struct BoundStage {
   std::shared_ptr<const device::CommandList> list;  // null: not bound yet
   std::unique_ptr<device::Recording> recording;     // of `list`, once a call asked for one
-  std::vector<sym::Number> symbols;                 // of Stage::data_symbols, when it was bound
+  RecordReason next_record = RecordReason::first_sight;
+  std::vector<sym::Number> symbols;  // of Stage::data_symbols, when it was bound
 };
 
 /// Memory for one tensor output.

@@ -25,6 +25,7 @@ sym::Number to_number(T value) {
 
 ExecutionContext::ExecutionContext(ExecutablePtr executable)
     : executable_(std::move(executable)),
+      counters_(executable_->schedule().stage_count),
       own_stream_(executable_->device()->host_visible() ? nullptr : executable_->device()->make_stream()),
       values_(executable_->plan().symbols),
       temps_(executable_->device(), reserve_for(*executable_)),
@@ -54,10 +55,12 @@ void ExecutionContext::bind(const ShapeKey& key) {
     auto fresh = std::make_unique<BoundShape>(*executable_, key, values_);
     if (shapes_.size() == kMaxShapes) make_room();
     shapes_.push_back(std::move(fresh));
+    ++counters_.shapes_bound;
+    ++counters_.shapes_held;
     found = shapes_.end() - 1;
   }
   const std::byte* before = temps_.base();
-  temps_.ensure((*found)->memory.total_bytes);
+  grow(temps_, (*found)->memory.total_bytes);
   if (temps_.base() != before) placed_ = nullptr;
   current_ = found->get();
   current_->last_use = ++clock_;
@@ -67,6 +70,9 @@ void ExecutionContext::bind(const ShapeKey& key) {
 void ExecutionContext::make_room() {
   const auto oldest = std::min_element(shapes_.begin(), shapes_.end(), [](const auto& a, const auto& b) { return a->last_use < b->last_use; });
   if (placed_ == oldest->get()) placed_ = nullptr;
+  for (BoundStage& stage : (*oldest)->stages) forget_recording(stage);
+  ++counters_.shapes_evicted;
+  --counters_.shapes_held;
   shapes_.erase(oldest);
 }
 
@@ -84,7 +90,7 @@ void ExecutionContext::set_output(std::size_t index, void* address) { bindings_[
 
 std::byte* ExecutionContext::staging(std::size_t bytes) {
   if (bytes > staging_.committed_bytes()) settle();
-  staging_.ensure(bytes);
+  grow(staging_, bytes);
   return staging_.base();
 }
 
@@ -97,6 +103,12 @@ void ExecutionContext::leave(device::Stream& stream) {
 bool ExecutionContext::is_free_for(std::uint64_t id) {
   if (busy_stream_ != 0 && busy_stream_ != id && done_->query()) busy_stream_ = 0;
   return busy_stream_ == 0 || busy_stream_ == id;
+}
+
+void ExecutionContext::grow(Arena& arena, std::size_t bytes) {
+  const std::size_t before = arena.committed_bytes();
+  arena.ensure(bytes);
+  if (arena.committed_bytes() != before) ++counters_.memory_growths;
 }
 
 /// Waits for the work that goes on: what it uses is about to change.
@@ -134,11 +146,11 @@ void ExecutionContext::run_stage(const Stage& stage, device::Stream& stream) {
       run_steps(stage, stream);
       break;
     case Stage::Kind::cond:
-      run_block(command.blocks[read_predicate(command, stream) ? 0 : 1], stream);
+      run_block(command.blocks[read_predicate(stage, stream) ? 0 : 1], stream);
       break;
     case Stage::Kind::loop:
       run_block(command.blocks[0], stream);
-      while (read_predicate(command, stream)) {
+      while (read_predicate(stage, stream)) {
         run_block(command.blocks[1], stream);
         run_block(command.blocks[0], stream);
       }
@@ -149,13 +161,33 @@ void ExecutionContext::run_stage(const Stage& stage, device::Stream& stream) {
 void ExecutionContext::run_steps(const Stage& stage, device::Stream& stream) {
   BoundStage& ready = bound(stage);
   if (ready.list->size() > 0) enqueue(ready, stream);
-  if (!stage.last().defines.empty()) read_defined(stage.last(), stream);
+  if (!stage.last().defines.empty()) read_defined(stage, stream);
 }
 
 void ExecutionContext::enqueue(BoundStage& stage, device::Stream& stream) {
-  if (!recorded_) return stage.list->enqueue(stream, bindings_.data());
-  if (stage.recording == nullptr) stage.recording = executable_->device()->record(stage.list, bindings_);
+  if (!recorded_) {
+    ++counters_.plain_enqueues;
+    return stage.list->enqueue(stream, bindings_.data());
+  }
+  if (stage.recording == nullptr) record(stage);
+  const std::size_t patched = stage.recording->patched_slots();
   stage.recording->replay(stream, bindings_);
+  counters_.patched_addresses += stage.recording->patched_slots() - patched;
+  ++counters_.replays;
+}
+
+void ExecutionContext::record(BoundStage& stage) {
+  stage.recording = executable_->device()->record(stage.list, bindings_);
+  ++of(counters_.records, stage.next_record);
+  ++counters_.recordings_held;
+  counters_.recording_bytes += stage.recording->size_bytes();
+}
+
+void ExecutionContext::forget_recording(BoundStage& stage) {
+  if (stage.recording == nullptr) return;
+  --counters_.recordings_held;
+  counters_.recording_bytes -= stage.recording->size_bytes();
+  stage.recording = nullptr;
 }
 
 BoundStage& ExecutionContext::bound(const Stage& stage) {
@@ -173,7 +205,8 @@ BoundStage& ExecutionContext::bound(const Stage& stage) {
 
 void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   settle();
-  entry.recording = nullptr;
+  if (entry.recording != nullptr) entry.next_record = RecordReason::data_size;
+  forget_recording(entry);
   entry.list = nullptr;
   entry.symbols.clear();
   for (const int symbol : stage.data_symbols) {
@@ -191,7 +224,8 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   for (const plan::Command* c = stage.begin; c != stage.end; ++c)
     if (c->op != core::Op::item) steps.push_back(builder.build(*c));
   auto list = executable_->device()->make_command_list(std::move(steps));
-  if (list->scratch_bytes() > 0) scratch_.ensure(list->scratch_bytes());
+  if (list->scratch_bytes() > 0) grow(scratch_, list->scratch_bytes());
+  ++counters_.stages_bound;
   entry.list = std::move(list);
 }
 
@@ -201,6 +235,7 @@ void ExecutionContext::ensure_dynamic(const Stage& stage) {
     const std::size_t bytes = values_.size(executable_->plan().buffers[slot].size_bytes);
     if (dynamic_[slot].data() == nullptr || bytes > dynamic_[slot].size()) {
       device::Allocation grown(executable_->device(), bytes);
+      ++counters_.memory_growths;
       dynamic_bytes_ += bytes - dynamic_[slot].size();
       dynamic_[slot] = std::move(grown);
     }
@@ -208,7 +243,9 @@ void ExecutionContext::ensure_dynamic(const Stage& stage) {
   }
 }
 
-void ExecutionContext::read_defined(const plan::Command& command, device::Stream& stream) {
+void ExecutionContext::read_defined(const Stage& stage, device::Stream& stream) {
+  const plan::Command& command = stage.last();
+  counters_.host_reads[static_cast<std::size_t>(stage.id)] += command.defines.size();
   for (const auto& define : command.defines) {
     const bool item = define.output < 0;
     const auto& operand = item ? command.inputs.at(0) : command.outputs.at(static_cast<std::size_t>(define.output));
@@ -235,8 +272,9 @@ sym::Number ExecutionContext::read_number(const plan::Operand& operand, std::int
   return tensor::dispatch(operand.dtype, [&]<class T>(T) { return to_number(*reinterpret_cast<const T*>(bytes.data())); });
 }
 
-bool ExecutionContext::read_predicate(const plan::Command& command, device::Stream& stream) const {
-  return read_number(command.inputs.at(0), 0, stream).as_real() != 0;
+bool ExecutionContext::read_predicate(const Stage& stage, device::Stream& stream) {
+  ++counters_.host_reads[static_cast<std::size_t>(stage.id)];
+  return read_number(stage.last().inputs.at(0), 0, stream).as_real() != 0;
 }
 
 }  // namespace reprise::exec

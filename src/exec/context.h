@@ -11,6 +11,7 @@
 #include "device/device.h"
 #include "exec/arena.h"
 #include "exec/bound_shape.h"
+#include "exec/counters.h"
 #include "exec/executable.h"
 #include "exec/symbol_values.h"
 
@@ -61,6 +62,8 @@ class ExecutionContext {
   [[nodiscard]] const std::byte* dynamic_output(std::size_t index) const { return dynamic_of(index).data(); }
   [[nodiscard]] std::size_t dynamic_output_bytes(std::size_t index) const { return dynamic_of(index).size(); }
 
+  [[nodiscard]] Counters& counters() { return counters_; }
+
   // Any thread may ask.
   [[nodiscard]] std::size_t reserved_bytes() const {
     return temps_.reserved_bytes() + scratch_.reserved_bytes() + staging_.reserved_bytes() + dynamic_bytes_.load(std::memory_order_relaxed);
@@ -74,20 +77,24 @@ class ExecutionContext {
     return dynamic_[static_cast<std::size_t>(executable_->output_buffer(output))];
   }
   void settle();
+  void grow(Arena& arena, std::size_t bytes);
   void make_room();
   void point_at_arena();
   void run_block(int block, device::Stream& stream);
   void run_stage(const Stage& stage, device::Stream& stream);
   void run_steps(const Stage& stage, device::Stream& stream);
   void enqueue(BoundStage& stage, device::Stream& stream);
+  void record(BoundStage& stage);
+  void forget_recording(BoundStage& stage);
   BoundStage& bound(const Stage& stage);
   void bind_stage(const Stage& stage, BoundStage& bound);
   void ensure_dynamic(const Stage& stage);
-  void read_defined(const plan::Command& command, device::Stream& stream);
+  void read_defined(const Stage& stage, device::Stream& stream);
   [[nodiscard]] sym::Number read_number(const plan::Operand& operand, std::int64_t element, device::Stream& stream) const;
-  [[nodiscard]] bool read_predicate(const plan::Command& command, device::Stream& stream) const;
+  [[nodiscard]] bool read_predicate(const Stage& stage, device::Stream& stream);
 
   ExecutablePtr executable_;
+  Counters counters_;
   std::unique_ptr<device::Stream> own_stream_;
   SymbolValues values_;
   Arena temps_, scratch_, staging_;

@@ -40,6 +40,12 @@ class ContextPool {
     std::size_t contexts = 0, reserved_bytes = 0, committed_bytes = 0;
   };
   [[nodiscard]] Use use() const;
+  /// `visit` gets the counters of every context. The pool is locked meanwhile.
+  template <class F>
+  void visit_counters(F&& visit) const {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& context : all_) visit(std::as_const(context->counters()));
+  }
 
  private:
   [[nodiscard]] ExecutionContext* take_idle(const ShapeKey& key, std::uint64_t stream);

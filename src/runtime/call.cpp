@@ -11,6 +11,7 @@
 namespace reprise::runtime {
 namespace {
 
+using exec::StagingReason;
 using plan::InputSpec;
 
 std::size_t round_up(std::size_t bytes) { return (bytes + exec::kBufferAlignment - 1) / exec::kBufferAlignment * exec::kBufferAlignment; }
@@ -26,9 +27,14 @@ void row_major(std::span<const std::int64_t> sizes, std::span<std::int64_t> out)
 
 Call::Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs, device::Stream* stream)
     : impl_(impl), inputs_(inputs), outputs_(outputs), given_stream_(stream), lease_(take_bound()), staged_(inputs.size()), staged_outputs_(outputs.size()) {
+  ++lease_->counters().calls;
   impl_.wait_for_state(this->stream());
   check_outputs_apart_from_mutated();
   place();
+}
+
+Call::~Call() {
+  if (!done_) ++lease_->counters().failed_calls;
 }
 
 exec::ContextPool::Lease Call::take_bound() {
@@ -54,18 +60,20 @@ bool Call::is_placed_well(const Tensor& tensor) const {
   return is_aligned(tensor) && reinterpret_cast<std::uintptr_t>(tensor.data()) % impl_.device->slot_alignment() == 0;
 }
 
-bool Call::must_stage(std::size_t input) const {
+std::optional<StagingReason> Call::must_stage(std::size_t input) const {
   const auto& value = inputs_[input];
-  if (value.tensor == nullptr) return impl_.plan->inputs[input].kind == InputSpec::Kind::integer;
+  if (value.tensor == nullptr && impl_.plan->inputs[input].kind == InputSpec::Kind::integer) return StagingReason::integer;
+  if (value.tensor == nullptr || value.tensor->numel() == 0) return std::nullopt;
   const Tensor& tensor = *value.tensor;
-  if (tensor.numel() == 0) return false;
-  if (is_on_host(tensor) || !tensor.is_contiguous() || !is_placed_well(tensor)) return true;
+  if (is_on_host(tensor)) return StagingReason::on_host;
+  if (!tensor.is_contiguous()) return StagingReason::not_contiguous;
+  if (!is_placed_well(tensor)) return StagingReason::misaligned;
   const auto overlaps = [&](const Tensor& other) { return overlap(tensor, other); };
-  if (std::any_of(outputs_.begin(), outputs_.end(), overlaps)) return true;
-  if (!impl_.plan->inputs[input].mutated) return false;
+  if (std::any_of(outputs_.begin(), outputs_.end(), overlaps)) return StagingReason::overlaps_output;
+  if (!impl_.plan->inputs[input].mutated) return std::nullopt;
   for (std::size_t i = 0; i < inputs_.size(); ++i)
-    if (i != input && inputs_[i].tensor != nullptr && overlaps(*inputs_[i].tensor)) return true;
-  return false;
+    if (i != input && inputs_[i].tensor != nullptr && overlaps(*inputs_[i].tensor)) return StagingReason::overlaps_input;
+  return std::nullopt;
 }
 
 void Call::place() {
@@ -76,10 +84,11 @@ void Call::place() {
   for (const Tensor& output : outputs_)
     if (output.defined() && !is_placed_well(output)) total += round_up(output.nbytes());
   std::byte* next = total > 0 ? lease_->staging(total) : nullptr;
+  lease_->counters().staged_bytes += total;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (!used(i)) continue;
-    if (must_stage(i)) {
-      stage(i, next);
+    if (const auto why = must_stage(i)) {
+      stage(i, *why, next);
       next += staged_bytes(inputs_[i]);
     } else {
       lease_->set_input(i, inputs_[i].tensor->data());
@@ -88,11 +97,13 @@ void Call::place() {
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (!outputs_[i].defined() || is_placed_well(outputs_[i])) continue;
     staged_outputs_[i] = next;
+    ++of(lease_->counters().staged_outputs, StagingReason::misaligned);
     next += round_up(outputs_[i].nbytes());
   }
 }
 
-void Call::stage(std::size_t input, std::byte* copy) {
+void Call::stage(std::size_t input, StagingReason why, std::byte* copy) {
+  ++of(lease_->counters().staged_inputs, why);
   auto& device = *impl_.device;
   const auto& value = inputs_[input];
   staged_[input] = copy;
@@ -144,9 +155,11 @@ void Call::run() {
     wrote = true;
   }
   if (wrote && wait) stream().synchronize();
-  if (wait) return;
-  lease_->leave(stream());
-  impl_.leave_state(stream());
+  if (!wait) {
+    lease_->leave(stream());
+    impl_.leave_state(stream());
+  }
+  done_ = true;
 }
 
 }  // namespace reprise::runtime

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <mutex>
+#include <optional>
 #include <span>
 
 #include "exec/context_pool.h"
@@ -23,6 +24,9 @@ class Call {
   [[nodiscard]] exec::ExecutionContext& context() const { return *lease_; }
   /// Where output `index` of the caller's is to be written.
   [[nodiscard]] void* output_address(std::size_t index) const { return staged_outputs_[index] != nullptr ? staged_outputs_[index] : outputs_[index].data(); }
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
   /// Executes, and writes staged outputs and mutated inputs back.
   void run();
 
@@ -31,9 +35,9 @@ class Call {
   void check_outputs_apart_from_mutated() const;
   [[nodiscard]] bool is_on_host(const Tensor& tensor) const { return tensor.device().type == DeviceType::cpu && !impl_.device->host_visible(); }
   [[nodiscard]] bool is_placed_well(const Tensor& tensor) const;
-  [[nodiscard]] bool must_stage(std::size_t input) const;
+  [[nodiscard]] std::optional<exec::StagingReason> must_stage(std::size_t input) const;
   void place();
-  void stage(std::size_t input, std::byte* copy);
+  void stage(std::size_t input, exec::StagingReason why, std::byte* copy);
   void write_back(std::size_t input);
   [[nodiscard]] device::Stream& stream() const { return given_stream_ != nullptr ? *given_stream_ : lease_->stream(); }
 
@@ -43,6 +47,7 @@ class Call {
   device::Stream* given_stream_;
   std::unique_lock<std::mutex> state_lock_;
   exec::ContextPool::Lease lease_;
+  bool done_ = false;
   exec::InlineVector<std::byte*, 16> staged_, staged_outputs_;  // per input, per output given; null: in place
 };
 

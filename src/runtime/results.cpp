@@ -51,6 +51,7 @@ void Results::attach(std::size_t index) {
     const std::int64_t bytes[] = {static_cast<std::int64_t>(*shape.bytes)};
     memory_[index] = empty_tensor(device_, bytes, DType::u8);
   }
+  ++context_.counters().output_allocations;
   context_.set_output(index, memory_[index].data());
 }
 
@@ -100,6 +101,7 @@ Tensor Results::take_counted(std::size_t index, std::span<const std::int64_t> si
     return Tensor::from_blob(data, sizes, dtype, {}, device_->id(), [owner = std::move(memory)] {});
   }
   Tensor exact = empty_tensor(device_, sizes, dtype);
+  ++context_.counters().output_allocations;
   auto& stream = device_->default_stream();
   device_->copy(exact.data(), memory.defined() ? memory.data() : context_.dynamic_output(index), bytes, stream);
   stream.synchronize();

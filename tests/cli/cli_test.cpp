@@ -168,7 +168,7 @@ TEST_F(Cli, ShowsWhatEachCommandBecomes) {
 TEST_F(Cli, BenchTimesPlainCallsAndCallsIntoOwnedOutputs) {
   const auto both = reprise("bench " + model("dynamic.pt2") + " --iterations 7 --json");
   EXPECT_EQ(both.code, 0) << both.text;
-  for (const char* part : {"\"first_call_ms\"", "\"compiled_programs\": 0", "\"call\": {", "\"run\": {", "\"calls\": 7", "\"p99\""})
+  for (const char* part : {"\"first_call_ms\"", "\"compiled_programs\": 0", "\"call\": {", "\"run\": {", "\"calls\": 7", "\"p99\"", "\"stats\": {"})
     EXPECT_NE(both.text.find(part), std::string::npos) << both.text;
   const auto data_dependent = reprise("bench " + model("data_dependent.pt2") + " --iterations 2 --json");
   EXPECT_EQ(data_dependent.code, 0) << data_dependent.text;

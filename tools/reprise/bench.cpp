@@ -118,7 +118,7 @@ struct Start {
   kernels::ProgramCounts programs;
 };
 
-std::string to_json(const Start& begin, const std::vector<Times>& rows) {
+std::string to_json(const Start& begin, const std::vector<Times>& rows, const ModuleStats& stats) {
   base::JsonWriter json(true);
   json.begin_object().field("load_ms", begin.load_ms).field("first_call_ms", begin.first_ms).field("compiled_programs", begin.programs.compiled);
   json.field("loaded_programs", begin.programs.loaded).key("latency_ms").begin_object();
@@ -127,7 +127,7 @@ std::string to_json(const Start& begin, const std::vector<Times>& rows) {
     for (const double p : {50.0, 90.0, 99.0}) json.field(fmt::format("p{:.0f}", p), t.percentile(p));
     json.field("max", t.sorted.back()).field("calls_per_second", 1e3 / t.mean()).end_object();
   }
-  return json.end_object().end_object().str();
+  return json.end_object().key("stats").raw(reprise::to_json(stats)).end_object().str();
 }
 
 void print(const Start& begin, const std::vector<Times>& rows) {
@@ -160,7 +160,7 @@ int bench(const BenchFlags& flags) {
       for (auto& times : measure_stream(module, inputs, *outputs, flags)) rows.push_back(std::move(times));
   }
   if (flags.json)
-    fmt::print("{}\n", to_json(begin, rows));
+    fmt::print("{}\n", to_json(begin, rows, module.stats()));
   else
     print(begin, rows);
   return kOk;

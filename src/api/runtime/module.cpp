@@ -3,6 +3,7 @@
 #include "plan/rpz.h"
 #include "runtime/module_impl.h"
 #include "runtime/signature.h"
+#include "runtime/stats.h"
 
 namespace reprise {
 
@@ -16,6 +17,7 @@ std::vector<SignatureEntry> Module::inputs() const { return runtime::describe_in
 std::vector<SignatureEntry> Module::outputs() const { return runtime::describe_outputs(*impl_->plan); }
 Device Module::device() const { return impl_->device->id(); }
 MemoryUse Module::memory() const { return impl_->memory(); }
+ModuleStats Module::stats() const { return runtime::collect_stats(*impl_->executable, impl_->pool); }
 
 std::vector<std::string> Module::state_names() const {
   std::vector<std::string> names;

@@ -1,0 +1,51 @@
+// What a module did. Part of the runtime library.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace reprise {
+
+struct ReasonCount {
+  std::string reason;
+  std::uint64_t count = 0;
+};
+
+/// A place where a call stops to bring a value to the host. Recordings end there and the next one begins behind it.
+struct Island {
+  std::string op, name;    // "nonzero", the node's name
+  std::string why;         // "the host needs u0"
+  std::uint64_t runs = 0;  // values brought so far
+};
+
+/// Counts since the module was made, over all its contexts. A stage is a stretch of a program that needs no value on the host; most programs are one.
+/// Lists hold only reasons that occurred.
+struct ModuleStats {
+  std::uint64_t calls = 0;         // whose shapes were bound
+  std::uint64_t failed_calls = 0;  // of them: that threw
+
+  std::uint64_t plain_enqueues = 0;     // stages that ran step by step
+  std::uint64_t records = 0;            // stages recorded
+  std::vector<ReasonCount> records_by;  // first_sight, data_size (a size that data gave changed)
+  std::uint64_t replays = 0;            // stages that ran as a recording, the run after recording included
+  std::uint64_t patched_addresses = 0;  // that replays found changed
+  std::uint64_t recordings_held = 0, recording_bytes = 0;
+
+  std::uint64_t staged_inputs = 0, staged_outputs = 0;  // that were copied through memory of the context
+  std::uint64_t staged_bytes = 0;
+  std::vector<ReasonCount> staged_by;  // integer (a number became a tensor), on_host, not_contiguous, misaligned, overlaps_output, overlaps_input
+
+  std::uint64_t contexts = 0;
+  std::uint64_t shapes_bound = 0, shapes_evicted = 0, shapes_held = 0;  // shape keys, counted in each context
+  std::uint64_t stages_bound = 0;                                       // command lists made
+  std::uint64_t memory_growths = 0;                                     // times that a context asked its device for memory
+  std::uint64_t output_allocations = 0;                                 // tensors made for results
+
+  std::vector<Island> islands;  // in the order of the program
+};
+
+/// One object with the members' names as keys; lists of reasons are objects too.
+[[nodiscard]] std::string to_json(const ModuleStats& stats);
+
+}  // namespace reprise

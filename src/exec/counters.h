@@ -1,0 +1,56 @@
+// What a context did. The call that has the context counts; anyone may read.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace reprise::exec {
+
+/// One writer at a time, so that counting costs no locked instruction.
+class Count {
+ public:
+  void operator+=(std::uint64_t more) { set(*this + more); }
+  void operator-=(std::uint64_t less) { set(*this - less); }
+  void operator++() { *this += 1; }
+  void operator--() { *this -= 1; }
+  operator std::uint64_t() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  void set(std::uint64_t value) { value_.store(value, std::memory_order_relaxed); }
+  std::atomic<std::uint64_t> value_ = 0;
+};
+
+/// Why a stage was recorded.
+enum class RecordReason : std::uint8_t { first_sight, data_size, kCount };
+inline constexpr std::array<const char*, 2> kRecordReasons = {"first_sight", "data_size"};
+
+/// Why an input or output was copied through memory of the context.
+enum class StagingReason : std::uint8_t { integer, on_host, not_contiguous, misaligned, overlaps_output, overlaps_input, kCount };
+inline constexpr std::array<const char*, 6> kStagingReasons = {"integer", "on_host", "not_contiguous", "misaligned", "overlaps_output", "overlaps_input"};
+
+template <class Reason>
+using CountsBy = std::array<Count, static_cast<std::size_t>(Reason::kCount)>;
+
+struct Counters {
+  explicit Counters(int stages) : host_reads(std::make_unique<Count[]>(static_cast<std::size_t>(stages))) {}
+
+  Count calls, failed_calls;
+  Count plain_enqueues, replays, patched_addresses;
+  CountsBy<RecordReason> records;
+  CountsBy<StagingReason> staged_inputs, staged_outputs;
+  Count staged_bytes;
+  Count shapes_bound, shapes_evicted, stages_bound;
+  Count memory_growths, output_allocations;
+  Count shapes_held, recordings_held, recording_bytes;  // now
+  std::unique_ptr<Count[]> host_reads;                  // by Stage::id
+};
+
+template <class Reason>
+Count& of(CountsBy<Reason>& counts, Reason reason) {
+  return counts[static_cast<std::size_t>(reason)];
+}
+
+}  // namespace reprise::exec

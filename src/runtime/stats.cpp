@@ -1,0 +1,113 @@
+#include "runtime/stats.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+
+namespace reprise::runtime {
+namespace {
+
+using exec::Counters;
+using exec::Stage;
+
+std::uint64_t add_reason(std::vector<ReasonCount>& list, const char* reason, std::uint64_t count) {
+  if (count == 0) return 0;
+  const auto found = std::find_if(list.begin(), list.end(), [&](const auto& entry) { return entry.reason == reason; });
+  if (found == list.end())
+    list.push_back({reason, count});
+  else
+    found->count += count;
+  return count;
+}
+
+/// Adds to `list`; returns the sum.
+template <class Counts, std::size_t N>
+std::uint64_t add_reasons(std::vector<ReasonCount>& list, const Counts& counts, const std::array<const char*, N>& names) {
+  static_assert(std::tuple_size_v<Counts> == N);
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < N; ++i) sum += add_reason(list, names[i], counts[i]);
+  return sum;
+}
+
+std::string describe_wait(const plan::Plan& plan, const Stage& stage) {
+  if (stage.kind == Stage::Kind::cond) return "the host chooses a branch";
+  if (stage.kind == Stage::Kind::loop) return "the host decides on another round";
+  std::vector<std::string> symbols;
+  for (const auto& define : stage.last().defines) symbols.push_back(plan.symbols.at(define.symbol).name);
+  return fmt::format("the host needs {}", fmt::join(symbols, ", "));
+}
+
+std::vector<const Stage*> find_islands(const exec::Schedule& schedule) {
+  std::vector<const Stage*> found;
+  for (const auto& block : schedule.blocks)
+    for (const Stage& stage : block)
+      if (stage.kind != Stage::Kind::steps || !stage.last().defines.empty()) found.push_back(&stage);
+  std::sort(found.begin(), found.end(), [](const Stage* a, const Stage* b) { return a->last().position < b->last().position; });
+  return found;
+}
+
+void add(ModuleStats& stats, const Counters& counters) {
+  ++stats.contexts;
+  stats.calls += counters.calls;
+  stats.failed_calls += counters.failed_calls;
+  stats.plain_enqueues += counters.plain_enqueues;
+  stats.records += add_reasons(stats.records_by, counters.records, exec::kRecordReasons);
+  stats.replays += counters.replays;
+  stats.patched_addresses += counters.patched_addresses;
+  stats.recordings_held += counters.recordings_held;
+  stats.recording_bytes += counters.recording_bytes;
+  stats.staged_inputs += add_reasons(stats.staged_by, counters.staged_inputs, exec::kStagingReasons);
+  stats.staged_outputs += add_reasons(stats.staged_by, counters.staged_outputs, exec::kStagingReasons);
+  stats.staged_bytes += counters.staged_bytes;
+  stats.shapes_bound += counters.shapes_bound;
+  stats.shapes_evicted += counters.shapes_evicted;
+  stats.shapes_held += counters.shapes_held;
+  stats.stages_bound += counters.stages_bound;
+  stats.memory_growths += counters.memory_growths;
+  stats.output_allocations += counters.output_allocations;
+}
+
+void write(base::JsonWriter& json, const char* key, const std::vector<ReasonCount>& reasons) {
+  json.key(key).begin_object();
+  for (const auto& [reason, count] : reasons) json.field(reason, count);
+  json.end_object();
+}
+
+}  // namespace
+
+ModuleStats collect_stats(const exec::Executable& executable, const exec::ContextPool& pool) {
+  ModuleStats stats;
+  const auto stages = find_islands(executable.schedule());
+  for (const Stage* stage : stages)
+    stats.islands.push_back({std::string(core::name(stage->last().op)), stage->last().name, describe_wait(executable.plan(), *stage), 0});
+  pool.visit_counters([&](const Counters& counters) {
+    add(stats, counters);
+    for (std::size_t i = 0; i < stages.size(); ++i) stats.islands[i].runs += counters.host_reads[static_cast<std::size_t>(stages[i]->id)];
+  });
+  return stats;
+}
+
+}  // namespace reprise::runtime
+
+namespace reprise {
+
+std::string to_json(const ModuleStats& stats) {
+  base::JsonWriter json;
+  json.begin_object().field("calls", stats.calls).field("failed_calls", stats.failed_calls).field("plain_enqueues", stats.plain_enqueues);
+  json.field("records", stats.records);
+  runtime::write(json, "records_by", stats.records_by);
+  json.field("replays", stats.replays).field("patched_addresses", stats.patched_addresses);
+  json.field("recordings_held", stats.recordings_held).field("recording_bytes", stats.recording_bytes);
+  json.field("staged_inputs", stats.staged_inputs).field("staged_outputs", stats.staged_outputs).field("staged_bytes", stats.staged_bytes);
+  runtime::write(json, "staged_by", stats.staged_by);
+  json.field("contexts", stats.contexts).field("shapes_bound", stats.shapes_bound).field("shapes_evicted", stats.shapes_evicted);
+  json.field("shapes_held", stats.shapes_held).field("stages_bound", stats.stages_bound).field("memory_growths", stats.memory_growths);
+  json.field("output_allocations", stats.output_allocations).key("islands").begin_array();
+  for (const auto& island : stats.islands)
+    json.begin_object().field("op", island.op).field("name", island.name).field("why", island.why).field("runs", island.runs).end_object();
+  return json.end_array().end_object().str();
+}
+
+}  // namespace reprise
