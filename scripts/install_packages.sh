@@ -3,7 +3,7 @@
 # build: what the README's commands need. check: what .ci/run needs besides (formatters, linters, sanitizers' and fuzzers' compiler).
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config libfmt-dev libsimdjson-dev zlib1g-dev libcli11-dev libgtest-dev)
+packages=(g++ cmake ninja-build pkg-config libfmt-dev libsimdjson-dev zlib1g-dev libcli11-dev libgtest-dev libdnnl-dev)
 if [ "${1:-build}" = check ]; then
   packages+=(ccache clang clang-format clang-tidy libclang-rt-14-dev llvm python3 python3-venv)
 fi

@@ -76,7 +76,8 @@ void Executable::bind_buffers(std::span<void* const> states) {
 void Executable::bind_weight(const plan::Buffer& buffer, std::size_t slot) {
   const auto& data = plan_->weights.at(static_cast<std::size_t>(buffer.index)).data;
   if (device_->host_visible()) {
-    fixed_bindings_[slot] = data.data();
+    weight_bindings_.resize(slot_count());
+    fixed_bindings_[slot] = weight_bindings_[slot] = data.data();
     return;
   }
   auto& upload = uploads_[static_cast<std::size_t>(buffer.index)];

@@ -34,6 +34,8 @@ class Executable {
   [[nodiscard]] std::size_t slot_count() const { return plan_->buffers.size() + 1; }
   /// Weights and states; null elsewhere.
   [[nodiscard]] std::span<void* const> fixed_bindings() const { return fixed_bindings_; }
+  /// Weights that the host can read; null elsewhere. Empty when there are none.
+  [[nodiscard]] std::span<void* const> weight_bindings() const { return weight_bindings_; }
   /// Buffers of a signature input (none when no command reads it).
   [[nodiscard]] const std::vector<plan::BufferId>& input_buffers(std::size_t input) const { return input_buffers_[input]; }
   /// The buffer of a tensor output; -1 for other outputs.
@@ -55,7 +57,7 @@ class Executable {
   kernels::StepMaker make_step_;
   int threads_;
   std::vector<device::Allocation> uploads_;  // by weight; empty where used in place
-  std::vector<void*> fixed_bindings_;
+  std::vector<void*> fixed_bindings_, weight_bindings_;
   std::vector<std::vector<plan::BufferId>> input_buffers_;
   std::vector<plan::BufferId> output_buffers_, arena_buffers_;
   std::optional<MemoryPlan> largest_memory_;

@@ -63,7 +63,13 @@ StepBuilder::Bound::Bound(const StepBuilder& builder, const plan::Command& comma
     : inputs_(builder.bind(command, command.inputs)),
       outputs_(builder.bind(command, command.outputs)),
       attrs_(command.attrs, [&builder](const sym::Expr& e) { return builder.values_.number(e); }),
-      spec_{.op = command.op, .inputs = inputs_, .outputs = outputs_, .attrs = &attrs_, .threads = builder.executable_.threads(), .name = command.name} {
+      spec_{.op = command.op,
+            .inputs = inputs_,
+            .outputs = outputs_,
+            .attrs = &attrs_,
+            .threads = builder.executable_.threads(),
+            .name = command.name,
+            .fixed = builder.executable_.weight_bindings()} {
   if (command.op != core::Op::write) return;
   // Into a view of memory that the first operand names: a copy by another name.
   spec_.op = core::Op::copy;

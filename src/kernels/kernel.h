@@ -70,6 +70,8 @@ struct StepSpec {
   const BoundAttrs* attrs = nullptr;
   int threads = 1;   // how many the step may use
   std::string name;  // for messages
+  /// By slot: the address of memory whose content never changes (weights), which outlives the steps; null elsewhere, and beyond the end.
+  std::span<void* const> fixed = {};
 };
 
 /// An input and an output with the same slot, offset, sizes and strides may be the same memory (re-inplaced scatter, index_put, write_view, pointwise): kernels

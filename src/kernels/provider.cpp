@@ -2,11 +2,12 @@
 
 #include "device/cuda_library.h"
 #include "device/offline.h"
+#include "kernels/cpu/step_maker.h"
 
 namespace reprise::kernels {
 
 StepMaker step_maker(const device::DevicePtr& device) {
-  if (device->id().type == DeviceType::cpu) return make_reference_step;
+  if (device->id().type == DeviceType::cpu) return cpu::step_maker();
   if (const auto offline = std::dynamic_pointer_cast<device::OfflineDevice>(device))
     return [offline](const StepSpec&) -> std::unique_ptr<device::Step> { offline->refuse(); };
   static const auto make = device::cuda_function<void (*)(const device::DevicePtr&, StepMaker*)>("reprise_cuda_step_maker");

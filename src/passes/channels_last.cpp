@@ -33,7 +33,7 @@ bool follows(Op op) {
 
 class Assigner {
  public:
-  explicit Assigner(ir::Graph& graph) : graph_(graph), readers_(graph) {}
+  Assigner(ir::Graph& graph, bool all) : graph_(graph), all_(all), readers_(graph) {}
 
   void run() {
     for (auto& node : graph_.body.nodes) {
@@ -53,7 +53,7 @@ class Assigner {
   bool is_wanted(const ir::Node& node) const {
     if (node.op != Op::conv || !graph_.segments.at(static_cast<std::size_t>(node.segment)).engine) return false;
     const DType dtype = graph_.at(node.outputs.front()).dtype;
-    return dtype == DType::f16 || dtype == DType::bf16 || (dtype == DType::f32 && node.attrs.flag("allow_tf32", false));
+    return dtype == DType::f16 || dtype == DType::bf16 || (dtype == DType::f32 && (all_ || node.attrs.flag("allow_tf32", false)));
   }
 
   /// Channels innermost, as far as sizes of 1 let it show.
@@ -179,6 +179,7 @@ class Assigner {
   }
 
   ir::Graph& graph_;
+  bool all_;  // f32 too
   Readers readers_;
   const ValueId count_ = static_cast<ValueId>(graph_.values.size());
   std::vector<ir::Node> nodes_, behind_;
@@ -188,6 +189,6 @@ class Assigner {
 
 }  // namespace
 
-void channels_last(ir::Graph& graph) { Assigner(graph).run(); }
+void channels_last(ir::Graph& graph, bool all) { Assigner(graph, all).run(); }
 
 }  // namespace reprise::passes

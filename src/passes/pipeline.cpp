@@ -8,6 +8,7 @@
 #include "passes/fold_constants.h"
 #include "passes/functionalize.h"
 #include "passes/fuse_pointwise.h"
+#include "passes/prepare_for_cpu.h"
 #include "passes/prepare_for_gpu.h"
 #include "passes/remove_dead_code.h"
 #include "passes/remove_redundant_copies.h"
@@ -31,6 +32,10 @@ constexpr std::array kPasses{
     Pass{"convert_dtype",
          [](ir::Graph& g, const PipelineOptions& o) {
            if (o.dtype != DType::f32) convert_dtype(g, o.dtype);
+         }},
+    Pass{"prepare_for_cpu",
+         [](ir::Graph& g, const PipelineOptions& o) {
+           if (o.device == DeviceType::cpu) prepare_for_cpu(g);
          }},
     Pass{"prepare_for_gpu",
          [](ir::Graph& g, const PipelineOptions& o) {

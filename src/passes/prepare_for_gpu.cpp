@@ -21,7 +21,7 @@ void prepare_for_gpu(ir::Graph& graph, bool allow_tf32) {
   pad_columns(graph);
   fuse_epilogues(graph);
   absorb_copies(graph);
-  channels_last(graph);
+  channels_last(graph, false);
 }
 
 }  // namespace reprise::passes

@@ -41,11 +41,12 @@ TEST_P(State, CacheUpdateCopiesNothing) {
 }
 INSTANTIATE_TEST_SUITE_P(BothForms, State, testing::Values("state.pt2", "state.core.pt2"));
 
-TEST(Lower, BatchNormIsFoldedAndPointwiseFused) {
+TEST(Lower, BatchNormIsFoldedAndActivationsFollowInside) {
   const auto plan = plan_of("convnet.pt2");
   EXPECT_TRUE(commands_of(plan, Op::norm).empty());
-  EXPECT_EQ(commands_of(plan, Op::conv).size(), 2u);
-  EXPECT_EQ(commands_of(plan, Op::pointwise).size(), 2u);  // relu, silu
+  ASSERT_EQ(commands_of(plan, Op::conv).size(), 2u);
+  EXPECT_TRUE(commands_of(plan, Op::pointwise).empty());  // relu, silu
+  for (const auto& conv : commands_of(plan, Op::conv)) EXPECT_TRUE(conv.attrs.has("epilogue"));
 }
 
 TEST(Lower, FallbackStaysUnfusedInASegmentOfItsOwn) {

@@ -142,7 +142,7 @@ TEST(ChannelsLast, OneChangeOnTheWayInAndOneOut) {
   const auto first = m.b.conv(half(m, m.input({2, 3, 6, 6})), w, {}, pad);
   const auto second = m.b.conv(relu(m, first), w2, {}, pad);
   m.result(second);
-  m.run(channels_last);
+  m.run([](ir::Graph& graph) { channels_last(graph, false); });
   EXPECT_TRUE(sym::equal(m.graph.at(first.id()).strides, Shape{288, 1, 48, 8}));
   EXPECT_TRUE(m.graph.is_contiguous(m.graph.results[0].value));
   EXPECT_EQ(m.graph.body.nodes.back().op, Op::copy);  // back to rows
@@ -158,7 +158,7 @@ TEST(ChannelsLast, ConstantWeightsAreTurnedAtOnce) {
   data = flat.to(DType::f16);
   const ir::Val w{&m.graph, m.graph.add_constant("w", data)};
   m.result(relu(m, m.b.conv(half(m, m.input({1, 3, 4, 4})), w, {}, {.stride = {1, 1}, .padding = {0, 0}, .dilation = {1, 1}, .output_padding = {0, 0}})));
-  m.run(channels_last);
+  m.run([](ir::Graph& graph) { channels_last(graph, false); });
   const auto& node = only(m, Op::conv);
   const auto& turned = m.graph.at(node.inputs[1]);
   EXPECT_TRUE(sym::equal(turned.strides, Shape{6, 1, 6, 3}));
@@ -171,7 +171,7 @@ TEST(ChannelsLast, ConstantWeightsAreTurnedAtOnce) {
 TEST(ChannelsLast, LeavesF32Alone) {
   GraphMaker m;
   m.result(m.b.conv(m.input({1, 3, 4, 4}), m.constant({4, 3, 1, 1}, std::vector<float>(12, 1)), {}, {}));
-  m.run(channels_last);
+  m.run([](ir::Graph& graph) { channels_last(graph, false); });
   EXPECT_EQ(m.count(Op::copy), 0);
 }
 

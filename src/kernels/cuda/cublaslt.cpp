@@ -128,12 +128,12 @@ Shape shape_of(const Contraction& c, bool adds) {
 std::optional<cublasLtEpilogue_t> epilogue_for(const Epilogue& e, bool bias_vector, DType dtype) {
   int kind = CUBLASLT_EPILOGUE_DEFAULT;
   // The library's GELU is the one with tanh; the other differs by less than half precision rounds.
-  const bool gelu = e.activation == Activation::gelu_tanh || (e.activation == Activation::gelu && (dtype == DType::f16 || dtype == DType::bf16));
-  if (e.activation == Activation::relu)
+  const bool gelu = e.form.activation == Activation::gelu_tanh || (e.form.activation == Activation::gelu && (dtype == DType::f16 || dtype == DType::bf16));
+  if (e.form.activation == Activation::relu)
     kind = CUBLASLT_EPILOGUE_RELU;
   else if (gelu)
     kind = CUBLASLT_EPILOGUE_GELU;
-  else if (e.activation != Activation::identity)
+  else if (e.form.activation != Activation::identity)
     return std::nullopt;
   if (bias_vector) kind = kind == CUBLASLT_EPILOGUE_DEFAULT ? CUBLASLT_EPILOGUE_BIAS : kind | CUBLASLT_EPILOGUE_BIAS;
   return static_cast<cublasLtEpilogue_t>(kind);
@@ -141,7 +141,7 @@ std::optional<cublasLtEpilogue_t> epilogue_for(const Epilogue& e, bool bias_vect
 
 /// The bias goes to the library as a vector along D's rows, or as the matrix that it adds.
 bool set_bias(Product& p, const Contraction& c, const Shape& s, const Epilogue& e) {
-  if (e.adds) {
+  if (e.form.adds) {
     p.has_addend = true;
     p.addend = e.operands[0];
   }
@@ -160,8 +160,8 @@ bool set_bias(Product& p, const Contraction& c, const Shape& s, const Epilogue& 
 }
 
 std::optional<Product> describe(const Contraction& c, const Epilogue& e) {
-  if (c.convolution != Convolution::none || !is_floating(c.y.dtype) || c.layout.depth == 0 || (e.adds && !lies_as(e, c.y))) return std::nullopt;
-  const Shape s = shape_of(c, e.adds);
+  if (c.convolution != Convolution::none || !is_floating(c.y.dtype) || c.layout.depth == 0 || (e.form.adds && !lies_as(e, c.y))) return std::nullopt;
+  const Shape s = shape_of(c, e.form.adds);
   Product p;
   p.dtype = c.y.dtype;
   p.allow_tf32 = c.allow_tf32;
@@ -177,7 +177,7 @@ std::optional<Product> describe(const Contraction& c, const Epilogue& e) {
   p.left = *left;
   p.right = *right;
   p.result = p.added = *result;
-  const bool bias_added = p.has_addend && !e.adds;
+  const bool bias_added = p.has_addend && !e.form.adds;
   if (bias_added) {
     const auto added = view_of(down.size, down.bias, across.size, across.bias);
     if (!added || added->transposed) return std::nullopt;

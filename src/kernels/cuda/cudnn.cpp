@@ -272,7 +272,7 @@ Epilogue with_bias(const SplitSpec& conv) {
   const int rounded = add({.op = ScalarOp::cast, .type = y.dtype, .a = sum});
   Epilogue e = conv.epilogue;
   e.operands.push_back(bias);
-  e.activation = Activation::other;
+  e.form.activation = Activation::other;
   int result = rounded;
   if (conv.epilogue) {
     std::vector<int> moved;

@@ -7,17 +7,14 @@
 
 #include "core/scalar_program.h"
 #include "kernels/cuda/gemm.h"
+#include "kernels/epilogue_form.h"
 
 namespace reprise::kernels::cuda {
-
-/// The functions that libraries know by name.
-enum class Activation : std::uint8_t { identity, relu, gelu, gelu_tanh, other };
 
 struct Epilogue {
   core::ScalarProgramPtr program;    // none: nothing follows
   std::vector<OperandRef> operands;  // its inputs after the first, which is the contraction's result
-  Activation activation = Activation::identity;
-  bool adds = false;  // activation(result + operands[0]); with `other`, both are undefined
+  EpilogueForm form;
 
   explicit operator bool() const { return program != nullptr; }
 };

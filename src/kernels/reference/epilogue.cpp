@@ -24,7 +24,7 @@ class TwoSteps final : public device::Step {
 
 }  // namespace
 
-StepPtr make_with_epilogue(const StepSpec& spec, StepPtr (*make)(const StepSpec&)) {
+StepPtr make_with_epilogue(const StepSpec& spec, const std::function<StepPtr(const StepSpec&)>& make) {
   const std::size_t own = spec.attrs->flag("has_bias", false) ? 3 : 2;
   check(spec.inputs.size() >= own && spec.outputs.size() == 1, spec, "wrong number of operands");
   StepSpec contraction = spec, epilogue = spec;

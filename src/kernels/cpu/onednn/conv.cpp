@@ -1,0 +1,71 @@
+#include <algorithm>
+
+#include "kernels/cpu/onednn/contraction.h"
+#include "kernels/cpu/onednn/layout.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+using dnnl::memory;
+
+/// w[Co, Ci/g, …] as [g, Co/g, Ci/g, …] where there are groups.
+memory::desc describe_weights(const OperandRef& w, std::int64_t groups) {
+  memory::dims dims = dims_of(w), strides = strides_of(w);
+  if (groups > 1) {
+    dims[0] /= groups;
+    dims.insert(dims.begin(), groups);
+    strides.insert(strides.begin(), strides[0] * dims[1]);
+  }
+  return {dims, *data_type(w.dtype), strides};
+}
+
+bool takes(const Contraction& conv) {
+  const auto& spec = conv.spec;
+  const OperandRef &x = spec.inputs[0], &w = spec.inputs[1], &y = spec.outputs[0];
+  if (spec.attrs->flag("transposed", false) || x.rank < 3 || x.rank > 5 || !data_type(x.dtype) || w.dtype != x.dtype || y.dtype != x.dtype) return false;
+  if (y.numel() == 0 || x.numel() == 0 || w.numel() == 0) return false;
+  return static_cast<std::size_t>(w.slot) < spec.fixed.size() && spec.fixed[static_cast<std::size_t>(w.slot)] != nullptr;
+}
+
+}  // namespace
+
+StepPtr make_conv(const Contraction& conv, PackedWeights& weights) {
+  if (!takes(conv)) return nullptr;
+  const auto& spec = conv.spec;
+  const OperandRef &x = spec.inputs[0], &w = spec.inputs[1], &y = spec.outputs[0];
+  const bool last = is_plain(y, true) && is_plain(x, true);
+  if (!last && !(is_plain(x, false) && is_plain(y, false))) return nullptr;
+  const auto groups = spec.attrs->integer("groups");
+  const auto stride = spec.attrs->ints("stride"), padding = spec.attrs->ints("padding");
+  auto dilation = spec.attrs->ints("dilation");
+  const auto dims = static_cast<std::size_t>(x.rank - 2);
+  if (groups < 1 || w.rank != x.rank || y.rank != x.rank || stride.size() != dims || padding.size() != dims || dilation.size() != dims) return nullptr;
+  const std::span<const std::int64_t> window(w.sizes.data() + 2, dims);
+  const auto behind = padding_behind(x, y, window, stride, padding, dilation);
+  for (std::size_t d = 0; d < dims; ++d) {
+    if (behind[d] > padding[d] || behind[d] <= padding[d] - stride[d]) return nullptr;  // not the output of this convolution
+  }
+  const memory::desc from = plain(x, last), to = plain(y, last), given = describe_weights(w, groups),
+                     any(given.dims(), given.data_type(), memory::format_tag::any);
+  std::vector<Argument> arguments{{DNNL_ARG_SRC, from, x}, {DNNL_ARG_DST, to, y}};
+  memory::desc bias;
+  if (spec.inputs.size() > 2) {
+    bias = {{y.sizes[1]}, *data_type(spec.inputs[2].dtype), memory::dims{1}};
+    if (spec.inputs[2].strides[0] != 1 && y.sizes[1] > 1) return nullptr;
+    arguments.push_back({DNNL_ARG_BIAS, bias, spec.inputs[2]});
+  }
+  if (conv.addend != nullptr && !is_plain(*conv.addend, last)) return nullptr;
+  const auto attr = attributes(conv, to, arguments);
+  for (auto& d : dilation) --d;
+  const ThreadScope scope(spec.threads);
+  const dnnl::convolution_forward::desc described(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, from, any, bias, to, stride,
+                                                  dilation, padding, behind);
+  const dnnl::convolution_forward::primitive_desc chosen(described, attr, engine(), true);
+  if (!chosen) return nullptr;
+  const auto offset = w.offset * static_cast<std::int64_t>(item_size(w.dtype));
+  const auto* address = static_cast<const std::byte*>(spec.fixed[static_cast<std::size_t>(w.slot)]) + offset;
+  arguments.push_back({DNNL_ARG_WEIGHTS, chosen.weights_desc(), w, weights.pack(address, given, chosen.weights_desc())});
+  return make_primitive_step(dnnl::convolution_forward(chosen), std::move(arguments), chosen.scratchpad_desc(), spec.threads);
+}
+
+}  // namespace reprise::kernels::cpu

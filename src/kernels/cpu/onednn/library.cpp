@@ -1,0 +1,142 @@
+#include "kernels/cpu/onednn/library.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+/// A stream per thread: they hold nothing that a call must wait for.
+dnnl::stream& thread_stream() {
+  thread_local dnnl::stream stream(engine());
+  return stream;
+}
+
+}  // namespace
+
+const dnnl::engine& engine() {
+  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+std::optional<dnnl::memory::data_type> data_type(DType dtype) {
+  if (dtype == DType::f32) return dnnl::memory::data_type::f32;
+  if (dtype == DType::bf16) return dnnl::memory::data_type::bf16;
+  return std::nullopt;
+}
+
+dnnl::memory::dims dims_of(const OperandRef& operand) { return {operand.sizes.begin(), operand.sizes.begin() + operand.rank}; }
+dnnl::memory::dims strides_of(const OperandRef& operand) { return {operand.strides.begin(), operand.strides.begin() + operand.rank}; }
+
+dnnl::memory::desc describe(const OperandRef& operand) { return {dims_of(operand), *data_type(operand.dtype), strides_of(operand)}; }
+
+// What its kernels ask when they are made and when they run.
+ThreadScope::ThreadScope(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+ThreadScope::~ThreadScope() { omp_set_num_threads(before_); }
+
+// ---- packed weights ----
+
+std::string PackedWeights::key(const void* from, const dnnl::memory::desc& as, const dnnl::memory::desc& to) {
+  std::string text(reinterpret_cast<const char*>(&from), sizeof from);
+  for (const auto* layout : {&as, &to}) text.append(reinterpret_cast<const char*>(&layout->data), sizeof layout->data);
+  return text;
+}
+
+PackedWeights::Packed PackedWeights::pack(const void* from, const dnnl::memory::desc& as, const dnnl::memory::desc& to) {
+  const std::lock_guard lock(mutex_);
+  auto& known = known_[key(from, as, to)];
+  if (auto packed = known.lock()) return packed;
+  // As they lie, where the primitive takes them so.
+  if (as == to) {
+    auto same = std::make_shared<const dnnl::memory>(to, engine(), const_cast<void*>(from));
+    known = same;
+    return same;
+  }
+  auto made = std::make_shared<dnnl::memory>(to, engine());
+  dnnl::memory source(as, engine(), const_cast<void*>(from));
+  dnnl::reorder(source, *made).execute(thread_stream(), source, *made);
+  thread_stream().wait();
+  known = made;
+  return made;
+}
+
+// ---- steps ----
+
+namespace {
+
+class PrimitiveStep final : public device::Step {
+ public:
+  PrimitiveStep(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads)
+      : primitive_(primitive), arguments_(std::move(arguments)), scratchpad_(scratchpad), threads_(threads) {
+    idle_.push_back(make_table());
+  }
+
+  void run(void* const* bindings) const override {
+    std::unique_ptr<Table> table = take();
+    for (std::size_t i = 0; i < arguments_.size(); ++i) {
+      if (arguments_[i].fixed == nullptr) table->memories[i].set_data_handle(arguments_[i].operand.at(bindings));
+    }
+    if (scratchpad_.get_size() > 0) table->memories.back().set_data_handle(bindings[scratch_slot()]);
+    {
+      const ThreadScope scope(threads_);
+      dnnl::stream& stream = thread_stream();
+      const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), stream.get(), static_cast<int>(table->arguments.size()), table->arguments.data());
+      REPRISE_CHECK(status == dnnl_success, Error, "[kernels/cpu] a primitive of oneDNN failed (status {})", static_cast<int>(status));
+      stream.wait();
+    }
+    give_back(std::move(table));
+  }
+  [[nodiscard]] std::size_t scratch_bytes() const override { return scratchpad_.get_size(); }
+
+ private:
+  struct Table {
+    std::vector<dnnl::memory> memories;
+    std::vector<dnnl_exec_arg_t> arguments;
+  };
+
+  [[nodiscard]] std::unique_ptr<Table> make_table() const {
+    auto table = std::make_unique<Table>();
+    for (const Argument& a : arguments_) table->memories.push_back(a.fixed != nullptr ? *a.fixed : dnnl::memory(a.layout, engine(), nullptr));
+    for (std::size_t i = 0; i < arguments_.size(); ++i) table->arguments.push_back({arguments_[i].index, table->memories[i].get()});
+    if (scratchpad_.get_size() > 0) {
+      table->memories.emplace_back(scratchpad_, engine(), nullptr);
+      table->arguments.push_back({DNNL_ARG_SCRATCHPAD, table->memories.back().get()});
+    }
+    return table;
+  }
+  [[nodiscard]] std::unique_ptr<Table> take() const {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!idle_.empty()) {
+        auto table = std::move(idle_.back());
+        idle_.pop_back();
+        return table;
+      }
+    }
+    return make_table();
+  }
+  void give_back(std::unique_ptr<Table> table) const {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(table));
+  }
+
+  dnnl::primitive primitive_;
+  std::vector<Argument> arguments_;
+  dnnl::memory::desc scratchpad_;
+  int threads_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Table>> idle_;  // as many as ever ran at once
+};
+
+}  // namespace
+
+StepPtr make_primitive_step(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads) {
+  return std::make_unique<PrimitiveStep>(primitive, std::move(arguments), scratchpad, threads);
+}
+
+}  // namespace reprise::kernels::cpu

@@ -1,0 +1,11 @@
+// The kernels of the CPU device: oneDNN's for convolutions and products where this build has it, else the reference back end's.
+#pragma once
+
+#include "kernels/kernel.h"
+
+namespace reprise::kernels::cpu {
+
+/// Thread safe. Its steps share packed weights (StepSpec::fixed), which live as long as any of them.
+StepMaker step_maker();
+
+}  // namespace reprise::kernels::cpu
