@@ -51,7 +51,10 @@ StepPtr make_pool(const StepSpec& spec) {
   const OperandRef &x = spec.inputs[0], &y = spec.outputs[0];
   const std::string& kind = spec.attrs->text("kind");
   const bool max = kind.ends_with("max"), adaptive = kind.starts_with("adaptive");
-  if (x.rank < 3 || x.rank > 5 || y.rank != x.rank || !data_type(x.dtype) || y.dtype != x.dtype || x.numel() == 0 || y.numel() == 0) return nullptr;
+  if (kind != "max" && kind != "avg" && kind != "adaptive_max" && kind != "adaptive_avg") return nullptr;
+  if (x.rank < 3 || x.rank > 5 || y.rank != x.rank || !data_type(x.dtype) || y.dtype != x.dtype || x.numel() == 0 || y.numel() == 0 ||
+      x.sizes[0] != y.sizes[0] || x.sizes[1] != y.sizes[1])
+    return nullptr;
   const bool last = is_plain(x, true) && is_plain(y, true);
   if (!last && !(is_plain(x, false) && is_plain(y, false))) return nullptr;
   const auto w = windows_of(spec, adaptive);
