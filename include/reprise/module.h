@@ -36,6 +36,18 @@ struct MemoryUse {
   std::size_t weight_bytes = 0, state_bytes = 0, arena_reserved_bytes = 0, arena_committed_bytes = 0, contexts = 0;
 };
 
+/// Whether a module's calls are recorded and replayed without any mode that is on.
+enum class CudaGraphStrategy : std::uint8_t { disabled, whole_graph_capture };
+[[nodiscard]] const char* name(CudaGraphStrategy strategy);
+/// "per_engine_capture" is another name of whole_graph_capture. Throws InvalidArgument, listing the names.
+[[nodiscard]] CudaGraphStrategy parse_cuda_graph_strategy(std::string_view text);
+
+struct Capturability {
+  bool capturable = true;
+  std::string reason;  // why not: "segment 0 needs the host: the host needs u0 at 'nonzero' (nonzero)"
+  explicit operator bool() const { return capturable; }
+};
+
 struct LoadOptions {
   /// A module's kernels are made for one GPU architecture. On another one they are compiled anew from their sources, which takes NVRTC and seconds; false: that
   /// is a DeviceError.
@@ -75,6 +87,15 @@ class Module {
   [[nodiscard]] MemoryUse memory() const;
   /// Any thread may ask, also while calls run: each count is then one that it had.
   [[nodiscard]] ModuleStats stats() const;
+
+  /// Recordings without a mode (reprise/runtime.h has the modes). disabled at first; scopes leave it as it is. In whole-graph mode the recording of the mode
+  /// takes its place. Thread safe: calls that begin later see it.
+  void set_cuda_graph_strategy(CudaGraphStrategy strategy);
+  [[nodiscard]] CudaGraphStrategy cuda_graph_strategy() const;
+  /// Whether a call can be one recording, or needs a value on the host in between.
+  [[nodiscard]] Capturability is_monolithic_capturable() const;
+  /// True when an op counts what it writes (nonzero, unique, nms), so that sizes depend on data.
+  [[nodiscard]] bool requires_output_allocator() const;
 
   /// Module state (mutated buffers): names, read a copy, replace, reset to the initial values. Wait for calls in flight.
   [[nodiscard]] std::vector<std::string> state_names() const;

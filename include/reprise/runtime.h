@@ -1,11 +1,18 @@
 // Runtime modes, and tensors on other devices. Part of the runtime library.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "reprise/device.h"
 #include "reprise/dtype.h"
+#include "reprise/module.h"
 #include "reprise/tensor.h"
 
 namespace reprise::runtime {
@@ -20,6 +27,67 @@ void set_cudagraphs_mode(bool on);
 [[nodiscard]] bool get_cudagraphs_mode();
 /// True in mode whole_graph_cudagraphs alone.
 [[nodiscard]] bool get_whole_cudagraphs_mode();
+
+/// What becomes of a program, or a part of one, that cannot be recorded. piecewise: it runs unrecorded between recordings, and Module::stats() names it and
+/// why.
+enum class OnUncapturable : std::uint8_t { piecewise, error };
+
+struct CudaGraphOptions {
+  /// Instead of the module's own (Module::set_cuda_graph_strategy) while the scope is open.
+  std::optional<CudaGraphStrategy> cuda_graph_strategy = std::nullopt;
+  OnUncapturable on_uncapturable = OnUncapturable::piecewise;
+  /// The same as on_uncapturable = error.
+  bool require_full_graph = false;
+  /// The first replay of each recording is compared with an unrecorded run, byte by byte. One that differs is dropped: the call returns what the unrecorded run
+  /// gave, and its stage stays unrecorded (reason verify_mismatch) or, with on_uncapturable = error, the call throws Error.
+  bool verify_first_replay = false;
+  /// For each execution context: how many shape keys keep their recordings (at most sixteen), and how many bytes of these. The one used least goes first.
+  std::size_t max_recordings = 16, max_recording_bytes = std::size_t{256} << 20;
+};
+
+/// A module while a scope is open. Calling it is calling the module, which does the same: modes belong to the process or to the module. Closes when destroyed,
+/// so by exceptions too. Movable; one thread at a time may move or close it, any number may call.
+class ModuleScope {
+ public:
+  ModuleScope(Module module, std::function<void()> close) : module_(std::move(module)), close_(std::move(close)) {}
+  ModuleScope(ModuleScope&& other) noexcept : module_(other.module_), close_(std::exchange(other.close_, {})) {}
+  ModuleScope& operator=(ModuleScope&&) = delete;
+  ~ModuleScope() { close(); }
+
+  std::vector<Argument> operator()(std::span<const Argument> inputs) const { return module_(inputs); }
+  std::vector<Argument> operator()(std::span<const Tensor> inputs) const { return module_(inputs); }
+  void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const { module_.run(inputs, outputs); }
+  void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) const { module_.enqueue(inputs, outputs, stream); }
+  [[nodiscard]] const Module& module() const { return module_; }
+
+  /// Once; later ones do nothing. Never throws. Waits for work that uses what the scope owns.
+  void close() noexcept {
+    if (const auto once = std::exchange(close_, {})) once();
+  }
+
+ private:
+  Module module_;
+  std::function<void()> close_;  // does not throw
+};
+
+class CudaGraphsScope : public ModuleScope {
+ public:
+  CudaGraphsScope(Module module, CudaGraphsMode mode, std::function<void()> close) : ModuleScope(std::move(module), std::move(close)), mode_(mode) {}
+  /// subgraph_cudagraphs or whole_graph_cudagraphs.
+  [[nodiscard]] CudaGraphsMode mode() const { return mode_; }
+  /// Saves the module. A whole-graph wrapper cannot be saved: InvalidArgument.
+  void save(const std::string& path) const;
+
+ private:
+  CudaGraphsMode mode_;
+};
+
+/// Records calls and replays them while the scope is open: in mode subgraph_cudagraphs, or whole_graph_cudagraphs when some part of the module fell back. On
+/// exit the module's recordings are dropped and the mode is what it was. The mode is the process's: scopes of several modules may be open at once and may be
+/// closed in any order and by any thread; the newest open one counts, and closing the last one restores what was on before the first. A call sees the modes as
+/// they were when it began. Options hold for this module alone. With on_uncapturable = error throws ModeConflict when the module needs an output allocator or
+/// an output allocator of the user's is on, and Error when it is not monolithically capturable; nothing is then changed.
+[[nodiscard]] CudaGraphsScope enable_cudagraphs(const Module& module, const CudaGraphOptions& options = {});
 
 /// Uninitialized, contiguous memory on any device. Throws DeviceError, OutOfMemory.
 [[nodiscard]] Tensor empty(std::span<const std::int64_t> sizes, DType dtype, Device device);

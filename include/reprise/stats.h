@@ -25,12 +25,18 @@ struct ModuleStats {
   std::uint64_t calls = 0;         // whose shapes were bound
   std::uint64_t failed_calls = 0;  // of them: that threw
 
-  std::uint64_t plain_enqueues = 0;     // stages that ran step by step
-  std::uint64_t records = 0;            // stages recorded
-  std::vector<ReasonCount> records_by;  // first_sight, data_size (a size that data gave changed)
+  std::uint64_t plain_enqueues = 0;  // stages that ran step by step
+  std::uint64_t records = 0;         // stages recorded
+  // first_sight; data_size: a size that data gave changed; evicted: it was, to keep the others in bounds; dropped: with a scope
+  std::vector<ReasonCount> records_by;
   std::uint64_t replays = 0;            // stages that ran as a recording, the run after recording included
+  std::uint64_t native_replays = 0;     // of them: because of cuda_graph_strategy
+  std::uint64_t verified_replays = 0;   // of them: compared with an unrecorded run, and the same
   std::uint64_t patched_addresses = 0;  // that replays found changed
-  std::uint64_t recordings_held = 0, recording_bytes = 0;
+  std::uint64_t recordings_held = 0, recording_bytes = 0, recordings_evicted = 0, recordings_dropped = 0;
+  std::uint64_t unrecorded = 0;  // runs of stages step by step although recordings were asked for
+  // capture_failed; over_bound: the recording is larger than max_recording_bytes; verify_mismatch: its first replay differed from an unrecorded run
+  std::vector<ReasonCount> unrecorded_by;
 
   std::uint64_t staged_inputs = 0, staged_outputs = 0;  // that were copied through memory of the context
   std::uint64_t staged_bytes = 0;

@@ -27,7 +27,10 @@ struct BoundStage {
   std::shared_ptr<const device::CommandList> list;  // null: not bound yet
   std::unique_ptr<device::Recording> recording;     // of `list`, once a call asked for one
   RecordReason next_record = RecordReason::first_sight;
-  std::vector<sym::Number> symbols;  // of Stage::data_symbols, when it was bound
+  std::optional<UnrecordedReason> unrecordable;  // what stopped the last attempt
+  std::size_t recording_bytes = 0;               // of the last recording
+  bool verified = false;                         // the recording
+  std::vector<sym::Number> symbols;              // of Stage::data_symbols, when it was bound
 };
 
 /// Memory for one tensor output.

@@ -70,7 +70,7 @@ void ExecutionContext::bind(const ShapeKey& key) {
 void ExecutionContext::make_room() {
   const auto oldest = std::min_element(shapes_.begin(), shapes_.end(), [](const auto& a, const auto& b) { return a->last_use < b->last_use; });
   if (placed_ == oldest->get()) placed_ = nullptr;
-  for (BoundStage& stage : (*oldest)->stages) forget_recording(stage);
+  for (BoundStage& stage : (*oldest)->stages) forget_recording(stage, RecordReason::first_sight);
   ++counters_.shapes_evicted;
   --counters_.shapes_held;
   shapes_.erase(oldest);
@@ -118,7 +118,7 @@ void ExecutionContext::settle() {
 }
 
 void ExecutionContext::run(device::Stream& stream, RunOptions options) {
-  recorded_ = options.recorded;
+  options_ = options;
   try {
     run_block(0, stream);
   } catch (...) {
@@ -160,34 +160,8 @@ void ExecutionContext::run_stage(const Stage& stage, device::Stream& stream) {
 
 void ExecutionContext::run_steps(const Stage& stage, device::Stream& stream) {
   BoundStage& ready = bound(stage);
-  if (ready.list->size() > 0) enqueue(ready, stream);
+  if (ready.list->size() > 0) enqueue(stage, ready, stream);
   if (!stage.last().defines.empty()) read_defined(stage, stream);
-}
-
-void ExecutionContext::enqueue(BoundStage& stage, device::Stream& stream) {
-  if (!recorded_) {
-    ++counters_.plain_enqueues;
-    return stage.list->enqueue(stream, bindings_.data());
-  }
-  if (stage.recording == nullptr) record(stage);
-  const std::size_t patched = stage.recording->patched_slots();
-  stage.recording->replay(stream, bindings_);
-  counters_.patched_addresses += stage.recording->patched_slots() - patched;
-  ++counters_.replays;
-}
-
-void ExecutionContext::record(BoundStage& stage) {
-  stage.recording = executable_->device()->record(stage.list, bindings_);
-  ++of(counters_.records, stage.next_record);
-  ++counters_.recordings_held;
-  counters_.recording_bytes += stage.recording->size_bytes();
-}
-
-void ExecutionContext::forget_recording(BoundStage& stage) {
-  if (stage.recording == nullptr) return;
-  --counters_.recordings_held;
-  counters_.recording_bytes -= stage.recording->size_bytes();
-  stage.recording = nullptr;
 }
 
 BoundStage& ExecutionContext::bound(const Stage& stage) {
@@ -205,8 +179,8 @@ BoundStage& ExecutionContext::bound(const Stage& stage) {
 
 void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   settle();
-  if (entry.recording != nullptr) entry.next_record = RecordReason::data_size;
-  forget_recording(entry);
+  forget_recording(entry, RecordReason::data_size);
+  entry.unrecordable.reset();
   entry.list = nullptr;
   entry.symbols.clear();
   for (const int symbol : stage.data_symbols) {

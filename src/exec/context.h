@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "device/device.h"
@@ -14,6 +15,7 @@
 #include "exec/counters.h"
 #include "exec/executable.h"
 #include "exec/symbol_values.h"
+#include "exec/verify_replay.h"
 
 namespace reprise::exec {
 
@@ -45,11 +47,20 @@ class ExecutionContext {
   [[nodiscard]] device::Stream& stream() { return own_stream_ != nullptr ? *own_stream_ : executable_->device()->default_stream(); }
   struct RunOptions {
     bool recorded = false;  // each stage is recorded when it first runs at a shape, and replayed
+    bool native = false;    // because of the module's strategy, not of a mode: counted
     bool wait = true;       // until all is done; otherwise `leave` follows
+    bool strict = false;    // a stage that cannot be recorded is an Error; otherwise it runs step by step and is counted
+    bool verify = false;    // the first replay of a recording is compared with a plain run (verify_replay)
+    // Shapes with recordings, and the bytes of these, that the context keeps: the one used least goes first.
+    std::size_t max_recordings = kMaxShapes, max_recording_bytes = std::size_t{256} << 20;
   };
   /// Executes. Has waited whenever it throws: ShapeError when data defines a size outside its range, and what steps throw.
   void run(device::Stream& stream, RunOptions options);
   void run(device::Stream& stream) { run(stream, RunOptions()); }
+
+  /// All recordings go, after the work that uses them.
+  void drop_recordings();
+  std::uint64_t recordings_epoch = 0;  // the pool's: when they were dropped last
 
   /// The call's work goes on in `stream`: what is given to other streams, and what changes this context, must wait for it.
   void leave(device::Stream& stream);
@@ -83,9 +94,17 @@ class ExecutionContext {
   void run_block(int block, device::Stream& stream);
   void run_stage(const Stage& stage, device::Stream& stream);
   void run_steps(const Stage& stage, device::Stream& stream);
-  void enqueue(BoundStage& stage, device::Stream& stream);
-  void record(BoundStage& stage);
-  void forget_recording(BoundStage& stage);
+  void enqueue(const Stage& stage, BoundStage& ready, device::Stream& stream);
+  void enqueue_plain(BoundStage& stage, device::Stream& stream);
+  void record(const Stage& stage, BoundStage& ready);
+  void refuse_recording(const Stage& stage, BoundStage& ready, UnrecordedReason why, const std::string& detail);
+  void keep_recordings_in_bounds(BoundStage& fresh);
+  [[nodiscard]] BoundShape* oldest_recorded() const;
+  void replay(const Stage& stage, BoundStage& ready, device::Stream& stream);
+  void verify(const Stage& stage, BoundStage& ready, device::Stream& stream);
+  [[nodiscard]] std::vector<WrittenRange> written_by(const Stage& stage) const;
+  /// True when there was one.
+  bool forget_recording(BoundStage& stage, RecordReason next);
   BoundStage& bound(const Stage& stage);
   void bind_stage(const Stage& stage, BoundStage& bound);
   void ensure_dynamic(const Stage& stage);
@@ -105,7 +124,7 @@ class ExecutionContext {
   BoundShape* current_ = nullptr;
   const BoundShape* placed_ = nullptr;  // whose temps the bindings point at
   std::uint64_t clock_ = 0;
-  bool recorded_ = false;  // the call that runs
+  RunOptions options_;  // of the call that runs
   // The work that goes on: of which stream (0: none), and the event at its end.
   std::uint64_t busy_stream_ = 0;
   std::unique_ptr<device::Event> done_;

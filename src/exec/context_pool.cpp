@@ -7,6 +7,7 @@ namespace reprise::exec {
 ContextPool::Lease ContextPool::take(const ShapeKey& key, std::uint64_t stream) {
   if (ExecutionContext* idle = take_idle(key, stream)) return {*this, *idle};
   auto fresh = std::make_unique<ExecutionContext>(executable_);
+  fresh->recordings_epoch = epoch_;
   ExecutionContext& context = *fresh;
   const std::scoped_lock lock(mutex_);
   idle_.reserve(all_.size() + 1);
@@ -31,8 +32,42 @@ ExecutionContext* ContextPool::take_idle(const ShapeKey& key, std::uint64_t stre
 }
 
 void ContextPool::give_back(ExecutionContext& context) noexcept {
+  while (!put_back(context)) {
+    context.recordings_epoch = epoch_;
+    try {
+      context.drop_recordings();
+    } catch (const std::exception&) {
+      // The device failed; the next call meets that too.
+    }
+  }
+}
+
+bool ContextPool::put_back(ExecutionContext& context) noexcept {
   const std::scoped_lock lock(mutex_);
+  if (context.recordings_epoch != epoch_) return false;
   idle_.push_back(&context);
+  return true;
+}
+
+void ContextPool::drop_recordings() {
+  {
+    const std::scoped_lock lock(mutex_);
+    ++epoch_;
+  }
+  while (ExecutionContext* stale = take_stale()) {
+    stale->recordings_epoch = epoch_;
+    const Lease lease(*this, *stale);
+    stale->drop_recordings();
+  }
+}
+
+ExecutionContext* ContextPool::take_stale() {
+  const std::scoped_lock lock(mutex_);
+  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const auto* context) { return context->recordings_epoch != epoch_; });
+  if (found == idle_.end()) return nullptr;
+  ExecutionContext* context = *found;
+  idle_.erase(found);
+  return context;
 }
 
 ContextPool::Use ContextPool::use() const {

@@ -1,6 +1,7 @@
 // A module's execution contexts. As many exist as calls were ever in flight at once, no more.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -40,6 +41,10 @@ class ContextPool {
     std::size_t contexts = 0, reserved_bytes = 0, committed_bytes = 0;
   };
   [[nodiscard]] Use use() const;
+  /// Drops the recordings of every context: idle ones now, others when their call gives them back. Waits for the work that uses them.
+  void drop_recordings();
+  /// How often that was. Who decided to record before then must say so (ExecutionContext::recordings_epoch): recordings must not outlive what asked for them.
+  [[nodiscard]] std::uint64_t recordings_epoch() const { return epoch_; }
   /// `visit` gets the counters of every context. The pool is locked meanwhile.
   template <class F>
   void visit_counters(F&& visit) const {
@@ -50,8 +55,12 @@ class ContextPool {
  private:
   [[nodiscard]] ExecutionContext* take_idle(const ShapeKey& key, std::uint64_t stream);
   void give_back(ExecutionContext& context) noexcept;
+  /// False when its recordings are to be dropped first.
+  [[nodiscard]] bool put_back(ExecutionContext& context) noexcept;
+  [[nodiscard]] ExecutionContext* take_stale();
 
   ExecutablePtr executable_;
+  std::atomic<std::uint64_t> epoch_ = 0;  // grows when recordings are dropped
   mutable std::mutex mutex_;
   std::vector<std::unique_ptr<ExecutionContext>> all_;
   std::vector<ExecutionContext*> idle_;  // the one used last at the end; capacity for all of them, so that giving back never allocates

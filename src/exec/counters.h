@@ -24,8 +24,12 @@ class Count {
 };
 
 /// Why a stage was recorded.
-enum class RecordReason : std::uint8_t { first_sight, data_size, kCount };
-inline constexpr std::array<const char*, 2> kRecordReasons = {"first_sight", "data_size"};
+enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, kCount };
+inline constexpr std::array<const char*, 4> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped"};
+
+/// Why a stage ran step by step although a recording was asked for.
+enum class UnrecordedReason : std::uint8_t { capture_failed, over_bound, verify_mismatch, kCount };
+inline constexpr std::array<const char*, 3> kUnrecordedReasons = {"capture_failed", "over_bound", "verify_mismatch"};
 
 /// Why an input or output was copied through memory of the context.
 enum class StagingReason : std::uint8_t { integer, on_host, not_contiguous, misaligned, overlaps_output, overlaps_input, kCount };
@@ -38,8 +42,10 @@ struct Counters {
   explicit Counters(int stages) : host_reads(std::make_unique<Count[]>(static_cast<std::size_t>(stages))) {}
 
   Count calls, failed_calls;
-  Count plain_enqueues, replays, patched_addresses;
+  Count plain_enqueues, replays, native_replays, verified_replays, patched_addresses;
   CountsBy<RecordReason> records;
+  CountsBy<UnrecordedReason> unrecorded;
+  Count recordings_evicted, recordings_dropped;
   CountsBy<StagingReason> staged_inputs, staged_outputs;
   Count staged_bytes;
   Count shapes_bound, shapes_evicted, stages_bound;

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "exec/memory_planner.h"
 #include "runtime/memory_range.h"
-#include "runtime/modes.h"
 #include "tensor/strided_copy.h"
 
 namespace reprise::runtime {
@@ -26,7 +26,15 @@ void row_major(std::span<const std::int64_t> sizes, std::span<std::int64_t> out)
 }  // namespace
 
 Call::Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs, device::Stream* stream)
-    : impl_(impl), inputs_(inputs), outputs_(outputs), given_stream_(stream), lease_(take_bound()), staged_(inputs.size()), staged_outputs_(outputs.size()) {
+    : impl_(impl),
+      inputs_(inputs),
+      outputs_(outputs),
+      given_stream_(stream),
+      recordings_epoch_(impl.pool.recordings_epoch()),
+      modes_(impl.modes.now()),
+      lease_(take_bound()),
+      staged_(inputs.size()),
+      staged_outputs_(outputs.size()) {
   ++lease_->counters().calls;
   impl_.wait_for_state(this->stream());
   check_outputs_apart_from_mutated();
@@ -43,6 +51,7 @@ exec::ContextPool::Lease Call::take_bound() {
   const auto key = exec::ShapeKey::of(symbols.span());
   state_lock_ = impl_.lock_calls();
   auto lease = impl_.pool.take(key, given_stream_ != nullptr ? given_stream_->id() : 0);
+  if (modes_.recorded) lease->recordings_epoch = std::min(lease->recordings_epoch, recordings_epoch_);
   lease->bind(key);
   return lease;
 }
@@ -142,7 +151,14 @@ void Call::write_back(std::size_t input) {
 
 void Call::run() {
   const bool wait = given_stream_ == nullptr;
-  lease_->run(stream(), {.recorded = cudagraphs_mode() != CudaGraphsMode::standard, .wait = wait});
+  base::log(LogLevel::debug, "[run/enqueue] on {}{}", impl_.device->id().str(), modes_.native ? " (native)" : "");
+  lease_->run(stream(), {.recorded = modes_.recorded,
+                         .native = modes_.native,
+                         .wait = wait,
+                         .strict = is_strict(modes_.graphs),
+                         .verify = modes_.graphs.verify_first_replay,
+                         .max_recordings = modes_.graphs.max_recordings,
+                         .max_recording_bytes = modes_.graphs.max_recording_bytes});
   bool wrote = false;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (staged_[i] == nullptr || !impl_.plan->inputs[i].mutated) continue;

@@ -45,6 +45,8 @@ class Call {
   const InputValues& inputs_;
   std::span<const Tensor> outputs_;
   device::Stream* given_stream_;
+  const std::uint64_t recordings_epoch_;  // before the modes were read
+  const CallModes modes_;
   std::unique_lock<std::mutex> state_lock_;
   exec::ContextPool::Lease lease_;
   bool done_ = false;

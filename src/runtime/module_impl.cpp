@@ -97,6 +97,13 @@ void Module::Impl::enqueue(std::span<const Tensor> inputs, std::span<const Tenso
   call.run();
 }
 
+void Module::Impl::drop_recordings() noexcept {
+  try {
+    pool.drop_recordings();
+  } catch (const std::exception&) {
+  }
+}
+
 std::vector<std::int64_t> Module::Impl::output_sizes(std::span<const Tensor> inputs, std::size_t index) const {
   const auto values = runtime::check_arguments(*plan, device->id(), inputs);
   std::vector<std::int64_t> bound(static_cast<std::size_t>(plan->symbols.size()));

@@ -12,6 +12,7 @@
 #include "kernels/kernel.h"
 #include "plan/plan.h"
 #include "reprise/module.h"
+#include "runtime/module_modes.h"
 #include "runtime/state_store.h"
 
 namespace reprise {
@@ -27,6 +28,9 @@ struct Module::Impl {
   /// The plan with what its device knows by now: compiled kernels, measured choices.
   [[nodiscard]] plan::Plan to_save() const;
   void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream);
+
+  /// Of all contexts. Failures of the device are left to the next call.
+  void drop_recordings() noexcept;
 
   // State, if there is any: calls take it one after the other.
   /// Held by a call until its work is given out. Not owned when there is no state.
@@ -44,6 +48,7 @@ struct Module::Impl {
   runtime::StateStore states;
   const exec::ExecutablePtr executable;
   exec::ContextPool pool;
+  runtime::ModuleModes modes;
 
  private:
   std::mutex state_mutex_;

@@ -1,10 +1,9 @@
 #include "runtime/stats.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/json.h"
+#include "runtime/islands.h"
 
 namespace reprise::runtime {
 namespace {
@@ -31,23 +30,6 @@ std::uint64_t add_reasons(std::vector<ReasonCount>& list, const Counts& counts, 
   return sum;
 }
 
-std::string describe_wait(const plan::Plan& plan, const Stage& stage) {
-  if (stage.kind == Stage::Kind::cond) return "the host chooses a branch";
-  if (stage.kind == Stage::Kind::loop) return "the host decides on another round";
-  std::vector<std::string> symbols;
-  for (const auto& define : stage.last().defines) symbols.push_back(plan.symbols.at(define.symbol).name);
-  return fmt::format("the host needs {}", fmt::join(symbols, ", "));
-}
-
-std::vector<const Stage*> find_islands(const exec::Schedule& schedule) {
-  std::vector<const Stage*> found;
-  for (const auto& block : schedule.blocks)
-    for (const Stage& stage : block)
-      if (stage.kind != Stage::Kind::steps || !stage.last().defines.empty()) found.push_back(&stage);
-  std::sort(found.begin(), found.end(), [](const Stage* a, const Stage* b) { return a->last().position < b->last().position; });
-  return found;
-}
-
 void add(ModuleStats& stats, const Counters& counters) {
   ++stats.contexts;
   stats.calls += counters.calls;
@@ -55,9 +37,14 @@ void add(ModuleStats& stats, const Counters& counters) {
   stats.plain_enqueues += counters.plain_enqueues;
   stats.records += add_reasons(stats.records_by, counters.records, exec::kRecordReasons);
   stats.replays += counters.replays;
+  stats.native_replays += counters.native_replays;
+  stats.verified_replays += counters.verified_replays;
   stats.patched_addresses += counters.patched_addresses;
   stats.recordings_held += counters.recordings_held;
   stats.recording_bytes += counters.recording_bytes;
+  stats.recordings_evicted += counters.recordings_evicted;
+  stats.recordings_dropped += counters.recordings_dropped;
+  stats.unrecorded += add_reasons(stats.unrecorded_by, counters.unrecorded, exec::kUnrecordedReasons);
   stats.staged_inputs += add_reasons(stats.staged_by, counters.staged_inputs, exec::kStagingReasons);
   stats.staged_outputs += add_reasons(stats.staged_by, counters.staged_outputs, exec::kStagingReasons);
   stats.staged_bytes += counters.staged_bytes;
@@ -98,8 +85,11 @@ std::string to_json(const ModuleStats& stats) {
   json.begin_object().field("calls", stats.calls).field("failed_calls", stats.failed_calls).field("plain_enqueues", stats.plain_enqueues);
   json.field("records", stats.records);
   runtime::write(json, "records_by", stats.records_by);
-  json.field("replays", stats.replays).field("patched_addresses", stats.patched_addresses);
+  json.field("replays", stats.replays).field("native_replays", stats.native_replays).field("verified_replays", stats.verified_replays);
+  json.field("patched_addresses", stats.patched_addresses);
   json.field("recordings_held", stats.recordings_held).field("recording_bytes", stats.recording_bytes);
+  json.field("recordings_evicted", stats.recordings_evicted).field("recordings_dropped", stats.recordings_dropped).field("unrecorded", stats.unrecorded);
+  runtime::write(json, "unrecorded_by", stats.unrecorded_by);
   json.field("staged_inputs", stats.staged_inputs).field("staged_outputs", stats.staged_outputs).field("staged_bytes", stats.staged_bytes);
   runtime::write(json, "staged_by", stats.staged_by);
   json.field("contexts", stats.contexts).field("shapes_bound", stats.shapes_bound).field("shapes_evicted", stats.shapes_evicted);

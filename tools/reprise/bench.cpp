@@ -15,6 +15,7 @@
 #include "reprise/error.h"
 #include "reprise/runtime.h"
 #include "runtime/device_tensor.h"
+#include "runtime/modes.h"
 #include "runtime/module_impl.h"
 #include "verbs.h"
 
@@ -29,6 +30,7 @@ struct BenchFlags {
   double seconds = 2;
   std::uint64_t seed = 0;
   bool cudagraphs = false, json = false;
+  std::vector<std::string> modes;
   CompileFlags compile;
 };
 
@@ -141,11 +143,25 @@ void print(const Start& begin, const std::vector<Times>& rows) {
                t.sorted.front(), t.percentile(90), t.percentile(99), t.sorted.back(), 1e3 / t.mean());
 }
 
+/// The modes of `--mode`, for as long as what is returned lives.
+std::vector<runtime::ModuleScope> enter_modes(Module& module, const BenchFlags& flags) {
+  std::vector<runtime::ModuleScope> scopes;
+  runtime::set_cudagraphs_mode(flags.cudagraphs);
+  for (const auto& mode : flags.modes) {
+    if (mode == "native") module.set_cuda_graph_strategy(CudaGraphStrategy::whole_graph_capture);
+    if (mode != "subgraph" && mode != "whole") continue;
+    const auto id =
+        runtime::open_cudagraphs_scope(mode == "whole" ? runtime::CudaGraphsMode::whole_graph_cudagraphs : runtime::CudaGraphsMode::subgraph_cudagraphs);
+    scopes.emplace_back(module, [id] { runtime::close_cudagraphs_scope(id); });
+  }
+  return scopes;
+}
+
 int bench(const BenchFlags& flags) {
   auto start = Clock::now();
-  const auto module = open_module(flags.model, flags.compile, !flags.json);
+  auto module = open_module(flags.model, flags.compile, !flags.json);
   Start begin{.load_ms = since(start), .programs = {}};
-  runtime::set_cudagraphs_mode(flags.cudagraphs);
+  const auto scopes = enter_modes(module, flags);
   const auto arguments = random_arguments(*module.impl()->plan, flags.seed);
   start = Clock::now();
   (void)module(arguments);
@@ -176,6 +192,9 @@ Verb add_bench(CLI::App& app) {
   app.add_option("--warmup", flags->warmup, "Calls before them")->check(CLI::Range(0, 1000000));
   app.add_option("--random", flags->seed, "Seed of the inputs");
   app.add_flag("--cudagraphs", flags->cudagraphs, "Record calls and replay them");
+  app.add_option("--mode", flags->modes, "standard, subgraph, whole, native (a recording of the module's own); several go together")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"standard", "subgraph", "whole", "native"}));
   app.add_flag("--json", flags->json, "Machine-readable output");
   flags->compile.add_to(app);
   return [flags] { return bench(*flags); };

@@ -1,6 +1,7 @@
 #include "reprise/module.h"
 
 #include "plan/rpz.h"
+#include "runtime/islands.h"
 #include "runtime/module_impl.h"
 #include "runtime/signature.h"
 #include "runtime/stats.h"
@@ -38,6 +39,15 @@ void Module::set_state(std::string_view name, const Tensor& value) {
 void Module::reset_state() {
   const auto lock = impl_->lock_state();
   impl_->states.reset();
+}
+
+void Module::set_cuda_graph_strategy(CudaGraphStrategy strategy) { impl_->modes.set_strategy(strategy); }
+CudaGraphStrategy Module::cuda_graph_strategy() const { return impl_->modes.strategy(); }
+bool Module::requires_output_allocator() const { return runtime::needs_output_allocator(*impl_->executable); }
+
+Capturability Module::is_monolithic_capturable() const {
+  auto reason = runtime::why_not_monolithic(*impl_->executable);
+  return {reason.empty(), std::move(reason)};
 }
 
 Module Module::to(Device device) const { return runtime::make_module(impl_->plan, device, impl_->given_step_maker); }

@@ -1,0 +1,40 @@
+#include "exec/verify_replay.h"
+
+#include <vector>
+
+namespace reprise::exec {
+namespace {
+
+using Contents = std::vector<std::vector<std::byte>>;
+
+Contents save(device::DeviceHandle& device, device::Stream& stream, std::span<const WrittenRange> ranges) {
+  Contents all;
+  for (const auto& range : ranges) {
+    all.emplace_back(range.bytes);
+    device.copy(all.back().data(), range.address, range.bytes, stream);
+  }
+  stream.synchronize();
+  return all;
+}
+
+void restore(device::DeviceHandle& device, device::Stream& stream, std::span<const WrittenRange> ranges, const Contents& contents) {
+  for (std::size_t i = 0; i < ranges.size(); ++i) device.copy(ranges[i].address, contents[i].data(), ranges[i].bytes, stream);
+  stream.synchronize();
+}
+
+}  // namespace
+
+Verdict verify_replay(device::DeviceHandle& device, device::Stream& stream, const device::CommandList& list, device::Recording& recording,
+                      std::span<void* const> bindings, std::span<const WrittenRange> written) {
+  const Contents before = save(device, stream, written);
+  list.enqueue(stream, bindings.data());
+  const Contents plain = save(device, stream, written);
+  restore(device, stream, written, before);
+  recording.replay(stream, bindings);
+  if (save(device, stream, written) == plain) return Verdict::same;
+  restore(device, stream, written, before);
+  list.enqueue(stream, bindings.data());
+  return save(device, stream, written) == plain ? Verdict::differs : Verdict::not_reproducible;
+}
+
+}  // namespace reprise::exec

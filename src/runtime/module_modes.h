@@ -1,0 +1,45 @@
+// The modes of one module: its strategy and its open scopes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "reprise/runtime.h"
+#include "runtime/scope_list.h"
+
+namespace reprise::runtime {
+
+/// What a call goes by, read once when it begins.
+struct CallModes {
+  bool recorded = false;
+  bool native = false;  // recorded because of the strategy
+  CudaGraphOptions graphs;
+};
+
+/// Thread safe.
+class ModuleModes {
+ public:
+  [[nodiscard]] CallModes now() const;
+
+  [[nodiscard]] CudaGraphStrategy strategy() const { return strategy_.load(std::memory_order_relaxed); }
+  void set_strategy(CudaGraphStrategy strategy);
+
+  [[nodiscard]] std::uint64_t open_graphs(const CudaGraphOptions& options);
+  void close_graphs(std::uint64_t id) noexcept;
+
+  /// True the first time.
+  [[nodiscard]] bool say_once() const { return !said_.exchange(true, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<CudaGraphStrategy> strategy_ = CudaGraphStrategy::disabled;
+  std::atomic<bool> has_scopes_ = false;  // calls take the lock only then
+  mutable std::atomic<bool> said_ = false;
+  mutable std::mutex mutex_;
+  ScopeList<CudaGraphOptions> graphs_;
+};
+
+/// What excludes a part of the program from being one recording is an error.
+[[nodiscard]] inline bool is_strict(const CudaGraphOptions& options) { return options.require_full_graph || options.on_uncapturable == OnUncapturable::error; }
+
+}  // namespace reprise::runtime
