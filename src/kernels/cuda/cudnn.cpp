@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "kernels/cuda/cudnn_graph.h"
+#include "kernels/packed.h"
 
 namespace reprise::kernels::cuda {
 namespace {
@@ -214,21 +215,6 @@ std::vector<EngineChoice> proposals(CudnnLibrary& library, const CudnnGraph& gra
   }
   if (static_cast<int>(all.size()) > most) all.resize(static_cast<std::size_t>(most));
   return all;
-}
-
-/// Dense and row-major, or with the channels innermost.
-bool is_packed(const OperandRef& operand, bool channels_last) {
-  std::int64_t step = 1;
-  const auto next = [&](int d) {
-    const bool fits = operand.sizes[d] == 1 || operand.strides[d] == step;
-    step *= operand.sizes[d];
-    return fits;
-  };
-  if (channels_last && !next(1)) return false;
-  for (int d = operand.rank; d-- > 0;) {
-    if ((d != 1 || !channels_last) && !next(d)) return false;
-  }
-  return true;
 }
 
 std::vector<EngineChoice> all_proposals(PlanCache& cache, const SplitSpec& conv, const std::string& key, int most) {

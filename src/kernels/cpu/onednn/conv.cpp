@@ -33,8 +33,8 @@ StepPtr make_conv(const Contraction& conv, PackedWeights& weights) {
   if (!takes(conv)) return nullptr;
   const auto& spec = conv.spec;
   const OperandRef &x = spec.inputs[0], &w = spec.inputs[1], &y = spec.outputs[0];
-  const bool last = is_plain(y, true) && is_plain(x, true);
-  if (!last && !(is_plain(x, false) && is_plain(y, false))) return nullptr;
+  const bool last = is_packed(y, true) && is_packed(x, true);
+  if (!last && !(is_packed(x, false) && is_packed(y, false))) return nullptr;
   const auto groups = spec.attrs->integer("groups");
   const auto stride = spec.attrs->ints("stride"), padding = spec.attrs->ints("padding");
   auto dilation = spec.attrs->ints("dilation");
@@ -54,7 +54,7 @@ StepPtr make_conv(const Contraction& conv, PackedWeights& weights) {
     if (spec.inputs[2].strides[0] != 1 && y.sizes[1] > 1) return nullptr;
     arguments.push_back({DNNL_ARG_BIAS, bias, spec.inputs[2]});
   }
-  if (conv.addend != nullptr && !is_plain(*conv.addend, last)) return nullptr;
+  if (conv.addend != nullptr && !is_packed(*conv.addend, last)) return nullptr;
   const auto attr = attributes(conv, to, arguments);
   for (auto& d : dilation) --d;
   const ThreadScope scope(spec.threads);

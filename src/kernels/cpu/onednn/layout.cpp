@@ -4,21 +4,6 @@ namespace reprise::kernels::cpu {
 
 using dnnl::memory;
 
-bool is_plain(const OperandRef& x, bool channels_last) {
-  std::int64_t step = 1;
-  const auto next = [&](int d) {
-    const auto i = static_cast<std::size_t>(d);
-    const bool fits = x.sizes[i] == 1 || x.strides[i] == step;
-    step *= x.sizes[i];
-    return fits;
-  };
-  if (channels_last && !next(1)) return false;
-  for (int d = x.rank; d-- > 0;) {
-    if ((d != 1 || !channels_last) && !next(d)) return false;
-  }
-  return true;
-}
-
 memory::desc plain(const OperandRef& x, bool channels_last) {
   using tag = memory::format_tag;
   constexpr tag kRows[] = {tag::ncw, tag::nchw, tag::ncdhw}, kLast[] = {tag::nwc, tag::nhwc, tag::ndhwc};

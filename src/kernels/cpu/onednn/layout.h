@@ -2,12 +2,11 @@
 #pragma once
 
 #include "kernels/cpu/onednn/library.h"
+#include "kernels/packed.h"
 
 namespace reprise::kernels::cpu {
 
-/// x[N, C, *S] is dense, and row-major or with the channels innermost.
-bool is_plain(const OperandRef& x, bool channels_last);
-/// Such an operand, with the strides that oneDNN expects where sizes are 1.
+/// A packed operand (kernels/packed.h), with the strides that oneDNN expects where sizes are 1.
 dnnl::memory::desc plain(const OperandRef& x, bool channels_last);
 /// Padding behind each spatial dimension that makes the output's sizes come out. Dilation counts from 1.
 dnnl::memory::dims padding_behind(const OperandRef& x, const OperandRef& y, std::span<const std::int64_t> window, std::span<const std::int64_t> stride,

@@ -55,8 +55,8 @@ StepPtr make_pool(const StepSpec& spec) {
   if (x.rank < 3 || x.rank > 5 || y.rank != x.rank || !data_type(x.dtype) || y.dtype != x.dtype || x.numel() == 0 || y.numel() == 0 ||
       x.sizes[0] != y.sizes[0] || x.sizes[1] != y.sizes[1])
     return nullptr;
-  const bool last = is_plain(x, true) && is_plain(y, true);
-  if (!last && !(is_plain(x, false) && is_plain(y, false))) return nullptr;
+  const bool last = is_packed(x, true) && is_packed(y, true);
+  if (!last && !(is_packed(x, false) && is_packed(y, false))) return nullptr;
   const auto w = windows_of(spec, adaptive);
   if (!w) return nullptr;
   const auto behind = padding_behind(x, y, w->size, w->stride, w->padding, w->dilation);
