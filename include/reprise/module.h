@@ -48,6 +48,15 @@ struct Capturability {
   explicit operator bool() const { return capturable; }
 };
 
+/// A command of a module and how long it takes, as Module::profile measured it.
+struct CommandTime {
+  int position = 0;                  // in the module's order of commands
+  std::string op, name, trace;       // core op; ATen node and its Python line
+  std::vector<std::string> kernels;  // at the first profile's opt shapes, as `reprise inspect --plan` lists them
+  int runs = 0;                      // in a call: a loop's body may run often, a branch not at all
+  double microseconds = 0;           // of all its runs in a call: the median of several calls
+};
+
 struct LoadOptions {
   /// A module's kernels are made for one GPU architecture. On another one they are compiled anew from their sources, which takes NVRTC and seconds; false: that
   /// is a DeviceError.
@@ -80,6 +89,11 @@ class Module {
   void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) const;
   /// Sizes of the tensor output `index` (counted as `run` takes them) for these inputs. Throws as a call does, and InvalidArgument where they depend on data.
   [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
+
+  /// How long each command of a call takes on the device: calls are made whose commands run one by one, each timed by itself (on a GPU many copies of it in a
+  /// row, which leaves out what launching costs and finds its data in caches). Their sum is not the time of a call, where commands overlap and wait for memory.
+  /// Takes seconds. State and mutated inputs advance by `calls` + 1 calls. Throws as a call does.
+  [[nodiscard]] std::vector<CommandTime> profile(std::span<const Tensor> inputs, int calls = 5) const;
 
   [[nodiscard]] std::vector<SignatureEntry> inputs() const;
   [[nodiscard]] std::vector<SignatureEntry> outputs() const;

@@ -160,7 +160,10 @@ void ExecutionContext::run_stage(const Stage& stage, device::Stream& stream) {
 
 void ExecutionContext::run_steps(const Stage& stage, device::Stream& stream) {
   BoundStage& ready = bound(stage);
-  if (ready.list->size() > 0) enqueue(stage, ready, stream);
+  if (options_.profiler != nullptr)
+    profile(stage, stream);
+  else if (ready.list->size() > 0)
+    enqueue(stage, ready, stream);
   if (!stage.last().defines.empty()) read_defined(stage, stream);
 }
 
@@ -187,11 +190,7 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
     REPRISE_CHECK(values_.at(symbol).has_value(), Error, "[run/bind] symbol {} is used before data defines it", executable_->plan().symbols.at(symbol).name);
     entry.symbols.push_back(*values_.at(symbol));
   }
-  // What the last command is about to count is not known: its outputs get room for the most that it can be.
-  for (const auto& define : stage.last().defines) {
-    values_.forget(define.symbol);
-    if (const auto most = count_bound(stage.last(), values_)) values_.set(define.symbol, sym::Number::of(*most));
-  }
+  assume_counts(stage.last());
   ensure_dynamic(stage);
   const StepBuilder builder(*executable_, values_, current_->capacity);
   device::StepList steps;
@@ -201,6 +200,38 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   if (list->scratch_bytes() > 0) grow(scratch_, list->scratch_bytes());
   ++counters_.stages_bound;
   entry.list = std::move(list);
+}
+
+/// What a command is about to count is not known: its outputs get room for the most that it can be.
+void ExecutionContext::assume_counts(const plan::Command& command) {
+  for (const auto& define : command.defines) {
+    values_.forget(define.symbol);
+    if (const auto most = count_bound(command, values_)) values_.set(define.symbol, sym::Number::of(*most));
+  }
+}
+
+void ExecutionContext::profile(const Stage& stage, device::Stream& stream) {
+  assume_counts(stage.last());
+  auto& device = *executable_->device();
+  const StepBuilder builder(*executable_, values_, current_->capacity);
+  const auto list_of = [&](const plan::Command& command, int copies) {
+    device::StepList steps;
+    for (int i = 0; i < copies; ++i) steps.push_back(builder.build(command));
+    return std::shared_ptr<const device::CommandList>(device.make_command_list(std::move(steps)));
+  };
+  for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
+    if (c->op == core::Op::item) continue;
+    const auto copies = list_of(*c, options_.profiler->copies()), once = list_of(*c, 1);
+    if (copies->scratch_bytes() > 0) scratch_.ensure(copies->scratch_bytes());
+    bindings_[executable_->scratch_slot()] = scratch_.base();
+    std::vector<Profiler::Bytes> in_place;
+    for (const auto& output : c->outputs) {
+      const auto slot = static_cast<std::size_t>(output.buffer);
+      const bool read = std::any_of(c->inputs.begin(), c->inputs.end(), [&](const plan::Operand& input) { return input.buffer == output.buffer; });
+      if (read) in_place.push_back({bindings_[slot], current_->capacity[slot]});
+    }
+    options_.profiler->run(*c, copies, *once, in_place, stream, bindings_);
+  }
 }
 
 void ExecutionContext::ensure_dynamic(const Stage& stage) {

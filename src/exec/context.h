@@ -14,6 +14,7 @@
 #include "exec/bound_shape.h"
 #include "exec/counters.h"
 #include "exec/executable.h"
+#include "exec/profiler.h"
 #include "exec/symbol_values.h"
 #include "exec/verify_replay.h"
 
@@ -53,6 +54,7 @@ class ExecutionContext {
     bool verify = false;    // the first replay of a recording is compared with a plain run (verify_replay)
     // Shapes with recordings, and the bytes of these, that the context keeps: the one used least goes first.
     std::size_t max_recordings = kMaxShapes, max_recording_bytes = std::size_t{256} << 20;
+    Profiler* profiler = nullptr;  // each command is run by itself and measured
   };
   /// Executes. Has waited whenever it throws: ShapeError when data defines a size outside its range, and what steps throw.
   void run(device::Stream& stream, RunOptions options);
@@ -105,8 +107,10 @@ class ExecutionContext {
   [[nodiscard]] std::vector<WrittenRange> written_by(const Stage& stage) const;
   /// True when there was one.
   bool forget_recording(BoundStage& stage, RecordReason next);
+  void profile(const Stage& stage, device::Stream& stream);
   BoundStage& bound(const Stage& stage);
   void bind_stage(const Stage& stage, BoundStage& bound);
+  void assume_counts(const plan::Command& command);
   void ensure_dynamic(const Stage& stage);
   void read_defined(const Stage& stage, device::Stream& stream);
   [[nodiscard]] sym::Number read_number(const plan::Operand& operand, std::int64_t element, device::Stream& stream) const;

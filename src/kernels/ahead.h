@@ -20,7 +20,7 @@ namespace reprise::kernels {
 
 /// What a step runs.
 struct StepKernels {
-  std::vector<std::string> names;      // "pointwise", "norm_short<…>", "cudnn:f12:2=3", "cublaslt" (its algorithm is chosen on the GPU), "copy", "fill"
+  std::vector<std::string> names;  // "pointwise", "norm_short<…>", "cudnn:f12:2=3", "cublaslt" (its algorithm is chosen on the GPU), "copy", "fill", "host"
   std::optional<double> microseconds;  // as the tuner measured it
 };
 
@@ -31,7 +31,9 @@ class AheadOfTime {
   /// "sm_90a".
   [[nodiscard]] virtual std::string architecture() const = 0;
   /// Notes what the step of `spec` needs. Throws as a StepMaker does.
-  virtual StepKernels add(const StepSpec& spec) = 0;
+  virtual void add(const StepSpec& spec) = 0;
+  /// The same, and tells it.
+  virtual StepKernels describe(const StepSpec& spec) = 0;
   /// Of all steps that were added: compiles what is not compiled yet, on every core. Throws Error with the compiler's log; DeviceError where NVRTC is needed
   /// and not to be found.
   [[nodiscard]] virtual std::vector<plan::Section> sections(const std::function<void(std::size_t done, std::size_t total)>& progress = {}) = 0;

@@ -40,7 +40,7 @@ std::vector<CommandKernels> command_kernels(const Module& module, const std::str
   const auto ahead = cpu ? nullptr : ahead_of(impl, architecture);
   std::vector<CommandKernels> all;
   exec::walk(*impl.executable, impl.plan->profiles.front().opt, [&](const plan::Command& command, const kernels::StepSpec& spec) {
-    all.push_back({&command, cpu ? kernels::StepKernels{{"reference"}, {}} : ahead->add(spec)});
+    all.push_back({&command, cpu ? kernels::StepKernels{{"reference"}, {}} : ahead->describe(spec)});
   });
   return all;
 }

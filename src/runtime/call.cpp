@@ -149,7 +149,7 @@ void Call::write_back(std::size_t input) {
     tensor::strided_copy(tensor.data(), tensor.strides(), packed.data(), packed.strides(), tensor.sizes(), item_size(tensor.dtype()));
 }
 
-void Call::run() {
+void Call::run(exec::Profiler* profiler) {
   const bool wait = given_stream_ == nullptr;
   base::log(LogLevel::debug, "[run/enqueue] on {}{}", impl_.device->id().str(), modes_.native ? " (native)" : "");
   lease_->run(stream(), {.recorded = modes_.recorded,
@@ -158,7 +158,8 @@ void Call::run() {
                          .strict = is_strict(modes_.graphs),
                          .verify = modes_.graphs.verify_first_replay,
                          .max_recordings = modes_.graphs.max_recordings,
-                         .max_recording_bytes = modes_.graphs.max_recording_bytes});
+                         .max_recording_bytes = modes_.graphs.max_recording_bytes,
+                         .profiler = profiler});
   bool wrote = false;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (staged_[i] == nullptr || !impl_.plan->inputs[i].mutated) continue;

@@ -8,6 +8,7 @@
 
 #include "exec/context_pool.h"
 #include "exec/inline_vector.h"
+#include "exec/profiler.h"
 #include "runtime/arguments.h"
 #include "runtime/module_impl.h"
 
@@ -27,8 +28,8 @@ class Call {
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
-  /// Executes, and writes staged outputs and mutated inputs back.
-  void run();
+  /// Executes, and writes staged outputs and mutated inputs back. With a `profiler` command by command.
+  void run(exec::Profiler* profiler = nullptr);
 
  private:
   [[nodiscard]] exec::ContextPool::Lease take_bound();

@@ -175,6 +175,17 @@ TEST_F(Cli, BenchTimesPlainCallsAndCallsIntoOwnedOutputs) {
   EXPECT_EQ(data_dependent.text.find("\"run\""), std::string::npos) << data_dependent.text;
 }
 
+TEST_F(Cli, BenchProfilesEveryCommand) {
+  const auto text = reprise("bench --profile " + model("convnet.pt2"));
+  EXPECT_EQ(text.code, 0) << text.text;
+  for (const char* part : {"commands one by one", "by op and kernel", "conv", "reference", "%"})
+    EXPECT_NE(text.text.find(part), std::string::npos) << text.text;
+  const auto json = reprise("bench --profile --iterations 3 --json " + model("data_dependent.pt2"));
+  EXPECT_EQ(json.code, 0) << json.text;
+  for (const char* part : {"\"commands\": [", "\"by_kernel\": [", "\"runs\": 1", "\"share\"", "\"op\": \"nonzero\""})
+    EXPECT_NE(json.text.find(part), std::string::npos) << json.text;
+}
+
 TEST_F(Cli, DryRunTellsWhatFallsBack) {
   const auto run = reprise("dryrun " + model("convnet.pt2") + " --fallback-ops aten.silu");
   EXPECT_EQ(run.code, 0) << run.text;

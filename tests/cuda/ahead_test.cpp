@@ -43,7 +43,7 @@ class Sectioned : public testing::Test {
     const std::vector<OperandRef> inputs = {operand({64, 32}, 0), operand({32, 48}, 1)}, outputs = {operand({64, 48}, 2)};
     const core::Attrs attrs;
     const BoundAttrs bound(attrs, [](const sym::Expr& e) { return sym::Number::of(*e.as_int()); });
-    return ahead.add({.op = core::Op::matmul, .inputs = inputs, .outputs = outputs, .attrs = &bound, .threads = 1, .name = "layer"});
+    return ahead.describe({.op = core::Op::matmul, .inputs = inputs, .outputs = outputs, .attrs = &bound, .threads = 1, .name = "layer"});
   }
   static Sections compiled(const std::string& architecture) {
     const auto ahead = make_ahead_of_time(architecture);

@@ -295,6 +295,43 @@ TEST_P(DeviceModule, AModuleMayGoWhileItsWorkGoesOn) {
   EXPECT_EQ(host_values(Argument(y)), mapped(counted(1 << 20), relu));
 }
 
+TEST_P(DeviceModule, ProfilesEveryCommandAndStillComputes) {
+  PlanMaker m;
+  const Ref x = m.input("x", {4}), total = m.state("total", {0, 0, 0, 0}), y = m.output("y", {4}), t = m.temp({4});
+  m.add(core::Op::pointwise, {x}, {t}, relu_program());
+  m.add(core::Op::pointwise, {total, t}, {total}, add_program());  // in place: measured many times, computed once
+  m.add(core::Op::copy, {total}, {y});
+  const Module module = module_on_device(m);
+  const Tensor two = to_device(floats({2, 2, 2, 2}));
+  const auto commands = module.profile(std::vector<Tensor>{two}, 3);
+  ASSERT_EQ(commands.size(), 3u);
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    EXPECT_EQ(commands[i].position, static_cast<int>(i));
+    EXPECT_EQ(commands[i].runs, 1);
+    EXPECT_GT(commands[i].microseconds, 0);
+    EXPECT_FALSE(commands[i].kernels.empty());
+  }
+  EXPECT_EQ(commands[1].op, "pointwise");
+  EXPECT_EQ(host_values(Argument(module.state("total"))), std::vector<float>(4, 4 * 2.0F));  // three calls and the one before them
+  EXPECT_EQ(host_values(call(module, {two})[0]), std::vector<float>(4, 5 * 2.0F));
+  EXPECT_THROW((void)module.profile(std::vector<Tensor>{two}, 0), InvalidArgument);
+}
+
+TEST_P(DeviceModule, ProfilesTheBranchThatRuns) {
+  PlanMaker m;
+  const Ref pred = m.input("pred", {}, DType::boolean), x = m.input("x", {8}), y = m.output("y", {8});
+  const int then_block = m.block(), else_block = m.block();
+  m.cond(pred, {y}, then_block, else_block);
+  m.add(core::Op::pointwise, {x}, {y}, relu_program(), then_block);
+  m.add(core::Op::pointwise, {x, x}, {y}, add_program(), else_block);
+  const Module module = module_on_device(m);
+  Tensor no = Tensor::empty({}, DType::boolean);
+  *no.data_as<bool>() = false;
+  const auto commands = module.profile(std::vector<Tensor>{to_device(no), to_device(floats(counted(8)))}, 2);
+  ASSERT_EQ(commands.size(), 1u);
+  EXPECT_EQ(commands[0].position, 2);
+}
+
 TEST_P(DeviceModule, AStreamOfAnotherDeviceIsRefused) {
   const Module module = relu_module();
   const Tensor x = to_device(floats(counted(4)));

@@ -201,6 +201,28 @@ TEST(Stages, WhileRunsUntilItsConditionFails) {
   EXPECT_EQ(values(call(module, {floats({50})})[0]), std::vector<float>{101});
 }
 
+TEST(Stages, ProfilesCountTheRoundsOfALoop) {
+  auto m = loop_plan();
+  const Module module = module_of(m);
+  const auto runs = [&](float x) {
+    std::vector<std::pair<int, int>> all;
+    for (const auto& c : module.profile(std::vector<Tensor>{floats({x})}, 2)) all.emplace_back(c.position, c.runs);
+    return all;
+  };
+  using Runs = std::vector<std::pair<int, int>>;
+  EXPECT_EQ(runs(30), (Runs{{0, 1}, {2, 3}, {3, 2}, {4, 2}, {5, 1}}));  // 30, 61, 123
+  EXPECT_EQ(runs(100), (Runs{{0, 1}, {2, 1}, {5, 1}}));
+}
+
+TEST(Stages, ProfilesFollowTheSizesThatDataGives) {
+  auto m = nonzero_plan();
+  const Module module = module_of(m);
+  for (const auto& x : {std::vector<float>{0, 5, 0, 7}, {0, 0, 0, 0}, {1, 2, 3, 4}}) {
+    EXPECT_EQ(module.profile(std::vector<Tensor>{floats(x)}, 2).size(), 3u);
+    EXPECT_EQ(values(call(module, {floats(x)})[1])[3], x[3] * 2);
+  }
+}
+
 TEST(Stages, SizesMayChangeInEveryRound) {
   // while c < 4: z[0 … c) = c with c as a size that data gives; c += 1
   PlanMaker m;

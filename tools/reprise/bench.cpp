@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "kernels/ahead.h"
 #include "model.h"
+#include "profile_view.h"
 #include "reprise/error.h"
 #include "reprise/runtime.h"
 #include "runtime/device_tensor.h"
@@ -29,7 +30,7 @@ struct BenchFlags {
   int iterations = 0, warmup = 3;
   double seconds = 2;
   std::uint64_t seed = 0;
-  bool cudagraphs = false, json = false;
+  bool cudagraphs = false, profile = false, json = false;
   std::vector<std::string> modes;
   CompileFlags compile;
 };
@@ -157,12 +158,27 @@ std::vector<runtime::ModuleScope> enter_modes(Module& module, const BenchFlags& 
   return scopes;
 }
 
+int profile(const Module& module, const std::vector<Tensor>& inputs, const BenchFlags& flags) {
+  constexpr int kCalls = 5;
+  const auto commands = module.profile(inputs, flags.iterations > 0 ? flags.iterations : kCalls);
+  if (!flags.json) {
+    fmt::print("{}", profile_text(commands));
+    return kOk;
+  }
+  base::JsonWriter json(true);
+  json.begin_object();
+  profile_json(json, commands);
+  fmt::print("{}\n", json.end_object().str());
+  return kOk;
+}
+
 int bench(const BenchFlags& flags) {
   auto start = Clock::now();
   auto module = open_module(flags.model, flags.compile, !flags.json);
   Start begin{.load_ms = since(start), .programs = {}};
   const auto scopes = enter_modes(module, flags);
   const auto arguments = random_arguments(*module.impl()->plan, flags.seed);
+  if (flags.profile) return profile(module, tensors_of(arguments, module), flags);
   start = Clock::now();
   (void)module(arguments);
   begin.first_ms = since(start);
@@ -195,6 +211,7 @@ Verb add_bench(CLI::App& app) {
   app.add_option("--mode", flags->modes, "standard, subgraph, whole, native (a recording of the module's own); several go together")
       ->delimiter(',')
       ->check(CLI::IsMember({"standard", "subgraph", "whole", "native"}));
+  app.add_flag("--profile", flags->profile, "Time every command of a call instead");
   app.add_flag("--json", flags->json, "Machine-readable output");
   flags->compile.add_to(app);
   return [flags] { return bench(*flags); };

@@ -3,6 +3,7 @@
 #include "plan/rpz.h"
 #include "runtime/islands.h"
 #include "runtime/module_impl.h"
+#include "runtime/profile.h"
 #include "runtime/signature.h"
 #include "runtime/stats.h"
 
@@ -13,6 +14,8 @@ std::vector<Argument> Module::operator()(std::span<const Tensor> inputs) const {
 void Module::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const { impl_->run(inputs, outputs); }
 void Module::enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) const { impl_->enqueue(inputs, outputs, stream); }
 std::vector<std::int64_t> Module::output_sizes(std::span<const Tensor> inputs, std::size_t index) const { return impl_->output_sizes(inputs, index); }
+
+std::vector<CommandTime> Module::profile(std::span<const Tensor> inputs, int calls) const { return runtime::profile(*this, inputs, calls); }
 
 std::vector<SignatureEntry> Module::inputs() const { return runtime::describe_inputs(*impl_->plan); }
 std::vector<SignatureEntry> Module::outputs() const { return runtime::describe_outputs(*impl_->plan); }

@@ -21,6 +21,8 @@ constexpr const char* kChoices = "choices.txt";
 
 bool is_contraction(const StepSpec& spec) { return spec.op == core::Op::matmul || spec.op == core::Op::conv; }
 
+bool is_of_library(std::string_view name) { return name.starts_with("cudnn") || name.starts_with("cublaslt"); }
+
 void add_once(std::vector<std::string>& names, std::string name) {
   if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
 }
@@ -37,27 +39,17 @@ class CudaAheadOfTime final : public AheadOfTime {
   [[nodiscard]] Choices& choices() { return model_->service<Choices>(); }
   [[nodiscard]] std::string architecture() const override { return model_->info().architecture; }
 
-  StepKernels add(const StepSpec& spec) override {
-    const StepPtr step = make_cuda_step(*model_, spec);
-    const auto requests = model_->programs().take_requests();
-    note(requests);
-    const std::string key = is_contraction(spec) ? choice_key(*model_, spec) : "";
-    const auto choice = key.empty() ? std::nullopt : choices().find(key);
-    if (choice) used_.set(key, *choice);
+  void add(const StepSpec& spec) override { (void)note(spec); }
+
+  StepKernels describe(const StepSpec& spec) override {
+    const Noted noted = note(spec);
     StepKernels kernels;
-    if (choice) {
-      kernels = {{choice->name}, choice->microseconds};
-    } else if (is_contraction(spec)) {
-      kernels.names = {likely(spec)};
-    }
-    const bool of_library = !kernels.names.empty() && kernels.names[0].starts_with("cu");
-    for (const ProgramSource& request : requests)
-      if (!of_library) add_once(kernels.names, request.entry);
-    if (kernels.names.empty()) name_operations(*step, kernels.names);
-    if (is_contraction(spec)) {
-      request_companions(*model_, spec);
-      note(model_->programs().take_requests());
-    }
+    if (noted.choice) kernels.microseconds = noted.choice->microseconds;
+    if (is_contraction(spec)) kernels.names = {noted.choice ? noted.choice->name : likely(spec)};
+    const bool library = !kernels.names.empty() && is_of_library(kernels.names[0]);
+    for (const ProgramSource& request : noted.requests)
+      if (!library) add_once(kernels.names, request.entry);
+    if (kernels.names.empty()) name_operations(*noted.step, kernels.names);
     return kernels;
   }
 
@@ -79,9 +71,35 @@ class CudaAheadOfTime final : public AheadOfTime {
   }
 
  private:
-  void note(const std::vector<ProgramSource>& requests) {
-    for (const ProgramSource& request : requests)
+  struct Noted {
+    StepPtr step;
+    std::vector<ProgramSource> requests;
+    std::optional<Choice> choice;
+  };
+
+  Noted note(const StepSpec& spec) {
+    Noted noted;
+    noted.step = make_cuda_step(*model_, spec);
+    noted.requests = model_->programs().take_requests();
+    if (!is_contraction(spec)) {
+      note(noted.requests);
+      return noted;
+    }
+    const std::string key = choice_key(*model_, spec);
+    noted.choice = choices().find(key);
+    if (noted.choice) used_.set(key, *noted.choice);
+    // Where a library does the work our own kernel is there for machines that lack it; but a GPU that is here has shown what it needs.
+    note(noted.requests, card_ != nullptr && is_of_library(noted.choice ? noted.choice->name : likely_contraction(spec)));
+    request_companions(*model_, spec);
+    note(model_->programs().take_requests());
+    return noted;
+  }
+
+  void note(const std::vector<ProgramSource>& requests, bool only_compiled = false) {
+    for (const ProgramSource& request : requests) {
+      if (only_compiled && !card_->programs().find(request)) continue;
       if (keys_.insert(device::cuda::program_key(request, architecture())).second) sources_.push_back(request);
+    }
   }
 
   [[nodiscard]] std::string likely(const StepSpec& spec) const {
@@ -94,7 +112,12 @@ class CudaAheadOfTime final : public AheadOfTime {
 
   /// Of a step without programs: what nvcc compiled, and the driver's own work.
   static void name_operations(const device::Step& step, std::vector<std::string>& names) {
-    for (const Operation& operation : describe_offline(dynamic_cast<const device::cuda::CudaStep&>(step))) {
+    const auto* described = dynamic_cast<const device::cuda::CudaStep*>(&step);
+    if (described == nullptr) {
+      names.emplace_back("host");
+      return;
+    }
+    for (const Operation& operation : describe_offline(*described)) {
       if (std::holds_alternative<device::cuda::MemoryCopy>(operation.work)) add_once(names, "copy");
       if (std::holds_alternative<device::cuda::MemoryFill>(operation.work)) add_once(names, "fill");
       if (std::holds_alternative<device::cuda::LibraryCall>(operation.work)) add_once(names, "cub");

@@ -111,10 +111,8 @@ std::string likely_contraction(const StepSpec& spec) {
 void request_companions(Gpu& gpu, const StepSpec& spec) {
   const Problem p = describe(spec);
   if (p.contraction.y.numel() == 0) return;
-  if (spec.op == core::Op::conv)
-    (void)finish_plain_conv(gpu, make_empty_step(), p.split);
-  else if (!cublaslt_takes(p.contraction, p.split.epilogue))
-    (void)followed_by(gpu, make_empty_step(), p.split.epilogue, p.split.spec);
+  if (spec.op == core::Op::conv) (void)finish_plain_conv(gpu, make_empty_step(), p.split);
+  if (p.contraction.convolution == Convolution::none) (void)followed_by(gpu, make_empty_step(), p.split.epilogue, p.split.spec);
 }
 
 StepPtr make_contraction(Gpu& gpu, const StepSpec& spec, std::string_view name) {
