@@ -222,7 +222,7 @@ void ExecutionContext::profile(const Stage& stage, device::Stream& stream) {
   for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
     if (c->op == core::Op::item) continue;
     const auto copies = list_of(*c, options_.profiler->copies()), once = list_of(*c, 1);
-    if (copies->scratch_bytes() > 0) scratch_.ensure(copies->scratch_bytes());
+    if (copies->scratch_bytes() > 0) grow(scratch_, copies->scratch_bytes());
     bindings_[executable_->scratch_slot()] = scratch_.base();
     std::vector<Profiler::Bytes> in_place;
     for (const auto& output : c->outputs) {

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "device/offline.h"
 #include "exec/walk.h"
+#include "kernels/cpu/step_maker.h"
 #include "runtime/module_impl.h"
 
 namespace reprise::runtime {
@@ -40,7 +41,7 @@ std::vector<CommandKernels> command_kernels(const Module& module, const std::str
   const auto ahead = cpu ? nullptr : ahead_of(impl, architecture);
   std::vector<CommandKernels> all;
   exec::walk(*impl.executable, impl.plan->profiles.front().opt, [&](const plan::Command& command, const kernels::StepSpec& spec) {
-    all.push_back({&command, cpu ? kernels::StepKernels{{"reference"}, {}} : ahead->describe(spec)});
+    all.push_back({&command, cpu ? kernels::StepKernels{kernels::cpu::kernel_names(spec), {}} : ahead->describe(spec)});
   });
   return all;
 }

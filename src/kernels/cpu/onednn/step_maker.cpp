@@ -62,18 +62,33 @@ StepPtr make_fused(const StepSpec& spec, PackedWeights& weights) {
   return make_contraction(c, weights);
 }
 
-StepPtr make(const StepSpec& spec, PackedWeights& weights) {
+struct Made {
+  StepPtr step;
+  std::vector<std::string> kernels;
+};
+
+Made make(const StepSpec& spec, PackedWeights& weights) {
+  const char *kOurs = "reference", *kLibrary = "onednn";
   if (spec.op != core::Op::conv && spec.op != core::Op::matmul) {
     StepPtr step = attempt([&] { return spec.op == core::Op::pool ? make_pool(spec) : spec.op == core::Op::copy ? make_copy(spec) : nullptr; });
-    return step ? std::move(step) : make_reference_step(spec);
+    if (step) return {std::move(step), {kLibrary}};
+    return {make_reference_step(spec), {kOurs}};
   }
+  std::vector<std::string> kernels;
   const auto plain = [&](const StepSpec& s) -> StepPtr {
-    if (auto step = make_contraction({.spec = s, .applied = {}, .alpha = 0, .addend = nullptr}, weights)) return step;
+    auto step = make_contraction({.spec = s, .applied = {}, .alpha = 0, .addend = nullptr}, weights);
+    kernels = {step ? kLibrary : kOurs};
+    if (step) return step;
     return s.op == core::Op::conv ? reference::make_conv(s) : reference::make_matmul(s);
   };
-  if (!spec.attrs->has("epilogue")) return plain(spec);
-  if (auto step = make_fused(spec, weights)) return step;
-  return reference::make_with_epilogue(spec, plain);
+  if (!spec.attrs->has("epilogue")) {
+    StepPtr step = plain(spec);
+    return {std::move(step), kernels};
+  }
+  if (auto step = make_fused(spec, weights)) return {std::move(step), {kLibrary}};
+  StepPtr step = reference::make_with_epilogue(spec, plain);
+  if (kernels != std::vector<std::string>{kOurs}) kernels.emplace_back(kOurs);
+  return {std::move(step), kernels};
 }
 
 }  // namespace
@@ -92,7 +107,14 @@ dnnl::primitive_attr attributes(const Contraction& contraction, const dnnl::memo
 }
 
 StepMaker step_maker() {
-  return [weights = std::make_shared<PackedWeights>()](const StepSpec& spec) { return make(spec, *weights); };
+  return [weights = std::make_shared<PackedWeights>()](const StepSpec& spec) { return make(spec, *weights).step; };
+}
+
+std::vector<std::string> kernel_names(const StepSpec& spec) {
+  PackedWeights weights;
+  StepSpec unpacked = spec;
+  unpacked.fixed = {};
+  return make(unpacked, weights).kernels;
 }
 
 }  // namespace reprise::kernels::cpu
