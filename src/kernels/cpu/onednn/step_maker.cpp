@@ -112,9 +112,7 @@ StepMaker step_maker() {
 
 std::vector<std::string> kernel_names(const StepSpec& spec) {
   PackedWeights weights;
-  StepSpec unpacked = spec;
-  unpacked.fixed = {};
-  return make(unpacked, weights).kernels;
+  return make(spec, weights).kernels;
 }
 
 }  // namespace reprise::kernels::cpu
