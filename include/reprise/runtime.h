@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -88,6 +90,43 @@ class CudaGraphsScope : public ModuleScope {
 /// they were when it began. Options hold for this module alone. With on_uncapturable = error throws ModeConflict when the module needs an output allocator or
 /// an output allocator of the user's is on, and Error when it is not monolithically capturable; nothing is then changed.
 [[nodiscard]] CudaGraphsScope enable_cudagraphs(const Module& module, const CudaGraphOptions& options = {});
+
+/// Memory that a call needs for one tensor output.
+struct OutputRequest {
+  std::size_t index = 0;  // among the signature's outputs
+  std::string_view name;  // for the time of the request
+  DType dtype = DType::f32;
+  Device device;
+  std::size_t bytes = 0;
+  /// The size depends on data and `bytes` is the most that it can be: offered before the call runs, so that results are written where they stay. Otherwise
+  /// `bytes` is exact.
+  bool is_bound = false;
+};
+
+/// The caller's own way to make memory for results. Asked on the thread that calls the module, so it must be thread safe where that is called from several; may
+/// not call the module. What it throws ends the call, which leaves the module usable.
+class OutputAllocator {
+ public:
+  virtual ~OutputAllocator() = default;
+  /// A contiguous tensor of any dtype and sizes with at least `bytes` bytes on `device`, at a multiple of 256 bytes or as Tensor::empty gives it. The result of
+  /// the call holds a reference to it; the allocator may keep another one and give the memory again, which overwrites that result. It may lie on inputs, but
+  /// those that the call writes, and not on another output. An undefined tensor refuses: a bound (then the exact size is asked for when it is known, and the
+  /// result copied there), or, for an exact size, the call: OutOfMemory. What breaks this contract is InvalidArgument.
+  virtual Tensor allocate(const OutputRequest& request) = 0;
+  /// After the call has run, before it returns: the result's sizes, at the start of the memory given last for output `index`.
+  virtual void notify_shape(std::size_t index, std::span<const std::int64_t> sizes) {
+    (void)index;
+    (void)sizes;
+  }
+};
+
+/// While the scope is open a module's results lie in memory that is made once and used again: a result is overwritten by the next call of the same thread
+/// (clone it to keep it) and replaced when its size changes. A thread's memory goes with the scope. Calls that end after it keep theirs.
+[[nodiscard]] ModuleScope enable_pre_allocated_outputs(const Module& module);
+/// While the scope is open all results of the module's calls come from `allocator`; null: one that refuses bounds, so that memory is of the exact size. Of open
+/// scopes of these two kinds the newest counts, and closing it brings back the one before. Modules whose sizes depend on data need no scope. Throws
+/// ModeConflict when the module has a graph scope with on_uncapturable = error.
+[[nodiscard]] ModuleScope enable_output_allocator(const Module& module, std::shared_ptr<OutputAllocator> allocator = nullptr);
 
 /// Uninitialized, contiguous memory on any device. Throws DeviceError, OutOfMemory.
 [[nodiscard]] Tensor empty(std::span<const std::int64_t> sizes, DType dtype, Device device);

@@ -46,7 +46,8 @@ struct ModuleStats {
   std::uint64_t shapes_bound = 0, shapes_evicted = 0, shapes_held = 0;  // shape keys, counted in each context
   std::uint64_t stages_bound = 0;                                       // command lists made
   std::uint64_t memory_growths = 0;                                     // times that a context asked its device for memory
-  std::uint64_t output_allocations = 0;                                 // tensors made for results
+  // Results: tensors made for them, pre-allocated ones used again, requests to an OutputAllocator.
+  std::uint64_t output_allocations = 0, output_reuses = 0, allocator_requests = 0;
 
   std::vector<Island> islands;  // in the order of the program
 };

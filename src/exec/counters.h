@@ -49,7 +49,7 @@ struct Counters {
   CountsBy<StagingReason> staged_inputs, staged_outputs;
   Count staged_bytes;
   Count shapes_bound, shapes_evicted, stages_bound;
-  Count memory_growths, output_allocations;
+  Count memory_growths, output_allocations, output_reuses, allocator_requests;
   Count shapes_held, recordings_held, recording_bytes;  // now
   std::unique_ptr<Count[]> host_reads;                  // by Stage::id
 };

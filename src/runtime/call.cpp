@@ -25,20 +25,17 @@ void row_major(std::span<const std::int64_t> sizes, std::span<std::int64_t> out)
 
 }  // namespace
 
-Call::Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs, device::Stream* stream)
+Call::Call(Module::Impl& impl, const InputValues& inputs, device::Stream* stream)
     : impl_(impl),
       inputs_(inputs),
-      outputs_(outputs),
       given_stream_(stream),
       recordings_epoch_(impl.pool.recordings_epoch()),
       modes_(impl.modes.now()),
       lease_(take_bound()),
       staged_(inputs.size()),
-      staged_outputs_(outputs.size()) {
+      staged_outputs_(0) {
   ++lease_->counters().calls;
   impl_.wait_for_state(this->stream());
-  check_outputs_apart_from_mutated();
-  place();
 }
 
 Call::~Call() {
@@ -65,6 +62,12 @@ void Call::check_outputs_apart_from_mutated() const {
   }
 }
 
+bool Call::is_on_mutated_input(const Tensor& tensor) const {
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    if (impl_.plan->inputs[i].mutated && overlap(*inputs_[i].tensor, tensor)) return true;
+  return false;
+}
+
 bool Call::is_placed_well(const Tensor& tensor) const {
   return is_aligned(tensor) && reinterpret_cast<std::uintptr_t>(tensor.data()) % impl_.device->slot_alignment() == 0;
 }
@@ -85,7 +88,10 @@ std::optional<StagingReason> Call::must_stage(std::size_t input) const {
   return std::nullopt;
 }
 
-void Call::place() {
+void Call::place(std::span<const Tensor> outputs) {
+  outputs_ = outputs;
+  staged_outputs_ = exec::InlineVector<std::byte*, 16>(outputs.size());
+  check_outputs_apart_from_mutated();
   std::size_t total = 0;
   const auto used = [&](std::size_t i) { return !impl_.executable->input_buffers(i).empty(); };
   for (std::size_t i = 0; i < inputs_.size(); ++i)

@@ -16,12 +16,17 @@ namespace reprise::runtime {
 
 class Call {
  public:
-  /// Takes the state's lock and a context, binds shapes and inputs. `outputs`: memory of the caller that the call will write. What a plan cannot read or write
-  /// in place is staged in the context: inputs that are not contiguous, not aligned, not on the device, that overlap what the call writes, or mutated ones that
-  /// overlap another input; outputs that are not aligned as the device wants it.
+  /// Takes the state's lock and a context, and binds the shapes; `place` follows.
   /// `stream`: where the call's work goes, without waiting for it; null: in the context's own, and `run` waits.
-  Call(Module::Impl& impl, const InputValues& inputs, std::span<const Tensor> outputs, device::Stream* stream = nullptr);
+  Call(Module::Impl& impl, const InputValues& inputs, device::Stream* stream = nullptr);
+  /// Binds inputs. `outputs`: memory that the call will write and that others may know of, undefined ones among them are passed over. What a plan cannot read
+  /// or write in place is staged in the context: inputs that are not contiguous, not aligned, not on the device, that overlap what the call writes, or mutated
+  /// ones that overlap another input; outputs that are not aligned as the device wants it. Throws InvalidArgument for outputs on inputs that the call writes.
+  void place(std::span<const Tensor> outputs);
 
+  [[nodiscard]] const CallModes& modes() const { return modes_; }
+  /// True for memory of an input that the call writes.
+  [[nodiscard]] bool is_on_mutated_input(const Tensor& tensor) const;
   [[nodiscard]] exec::ExecutionContext& context() const { return *lease_; }
   /// Where output `index` of the caller's is to be written.
   [[nodiscard]] void* output_address(std::size_t index) const { return staged_outputs_[index] != nullptr ? staged_outputs_[index] : outputs_[index].data(); }
@@ -37,7 +42,6 @@ class Call {
   [[nodiscard]] bool is_on_host(const Tensor& tensor) const { return tensor.device().type == DeviceType::cpu && !impl_.device->host_visible(); }
   [[nodiscard]] bool is_placed_well(const Tensor& tensor) const;
   [[nodiscard]] std::optional<exec::StagingReason> must_stage(std::size_t input) const;
-  void place();
   void stage(std::size_t input, exec::StagingReason why, std::byte* copy);
   void write_back(std::size_t input);
   [[nodiscard]] device::Stream& stream() const { return given_stream_ != nullptr ? *given_stream_ : lease_->stream(); }

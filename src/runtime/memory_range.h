@@ -18,7 +18,7 @@ inline std::pair<std::uintptr_t, std::uintptr_t> byte_range(const Tensor& tensor
 }
 
 inline bool overlap(const Tensor& a, const Tensor& b) {
-  if (a.numel() == 0 || b.numel() == 0) return false;
+  if (!a.defined() || !b.defined() || a.numel() == 0 || b.numel() == 0) return false;
   const auto [a_begin, a_end] = byte_range(a);
   const auto [b_begin, b_end] = byte_range(b);
   return a_begin < b_end && b_begin < a_end;

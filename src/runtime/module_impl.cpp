@@ -67,8 +67,8 @@ void Module::Impl::leave_state(device::Stream& stream) {
 namespace {
 
 std::vector<Argument> call_with(Module::Impl& impl, const runtime::InputValues& values) {
-  runtime::Call call(impl, values, {});
-  runtime::Results results(*impl.plan, impl.device, call.context());
+  runtime::Call call(impl, values);
+  runtime::Results results(*impl.plan, impl.device, call);
   call.run();
   return results.take();
 }
@@ -81,7 +81,8 @@ std::vector<Argument> Module::Impl::call(std::span<const Tensor> inputs) { retur
 
 void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
   const auto values = runtime::check_arguments(*plan, device->id(), inputs);
-  runtime::Call call(*this, values, outputs);
+  runtime::Call call(*this, values);
+  call.place(outputs);
   runtime::attach_outputs(*plan, device->id(), call, outputs);
   call.run();
 }
@@ -92,7 +93,8 @@ void Module::Impl::enqueue(std::span<const Tensor> inputs, std::span<const Tenso
   // Steps of the host read the context's table when they run.
   if (device->host_visible()) return run(inputs, outputs);
   const auto values = runtime::check_arguments(*plan, device->id(), inputs);
-  runtime::Call call(*this, values, outputs, stream.impl()->stream.get());
+  runtime::Call call(*this, values, stream.impl()->stream.get());
+  call.place(outputs);
   runtime::attach_outputs(*plan, device->id(), call, outputs);
   call.run();
 }

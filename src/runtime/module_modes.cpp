@@ -1,9 +1,19 @@
 #include "runtime/module_modes.h"
 
+#include "base/check.h"
 #include "base/log.h"
 #include "runtime/modes.h"
 
 namespace reprise::runtime {
+namespace {
+
+bool has_allocator(const OutputSource& source) { return source.allocator != nullptr; }
+
+[[noreturn]] void refuse_both() {
+  REPRISE_FAIL(ModeConflict, "Both CUDA Graphs and dynamic output allocation are enabled, which are incompatible runtime modes.");
+}
+
+}  // namespace
 
 CallModes ModuleModes::now() const {
   CallModes modes;
@@ -11,6 +21,7 @@ CallModes ModuleModes::now() const {
   if (has_scopes_.load(std::memory_order_acquire)) {
     const std::scoped_lock lock(mutex_);
     if (const auto* newest = graphs_.newest()) modes.graphs = *newest;
+    if (const auto* newest = outputs_.newest()) modes.outputs = *newest;
     strategy = modes.graphs.cuda_graph_strategy.value_or(strategy);
   }
   const CudaGraphsMode mode = cudagraphs_mode();
@@ -29,15 +40,30 @@ void ModuleModes::set_strategy(CudaGraphStrategy strategy) {
 
 std::uint64_t ModuleModes::open_graphs(const CudaGraphOptions& options) {
   const std::scoped_lock lock(mutex_);
+  if (is_strict(options) && outputs_.any(has_allocator)) refuse_both();
   const auto id = graphs_.open(options);
-  has_scopes_ = true;
+  note_scopes();
+  return id;
+}
+
+std::uint64_t ModuleModes::open_outputs(OutputSource source) {
+  const std::scoped_lock lock(mutex_);
+  if (has_allocator(source) && graphs_.any(is_strict)) refuse_both();
+  const auto id = outputs_.open(std::move(source));
+  note_scopes();
   return id;
 }
 
 void ModuleModes::close_graphs(std::uint64_t id) noexcept {
   const std::scoped_lock lock(mutex_);
   graphs_.close(id);
-  has_scopes_ = graphs_.newest() != nullptr;
+  note_scopes();
+}
+
+void ModuleModes::close_outputs(std::uint64_t id) noexcept {
+  const std::scoped_lock lock(mutex_);
+  outputs_.close(id);
+  note_scopes();
 }
 
 }  // namespace reprise::runtime

@@ -3,18 +3,27 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 #include "reprise/runtime.h"
+#include "runtime/preallocated_outputs.h"
 #include "runtime/scope_list.h"
 
 namespace reprise::runtime {
+
+/// Where the memory of results comes from: at most one of them; neither: new tensors.
+struct OutputSource {
+  std::shared_ptr<PreallocatedOutputs> preallocated = nullptr;
+  std::shared_ptr<OutputAllocator> allocator = nullptr;
+};
 
 /// What a call goes by, read once when it begins.
 struct CallModes {
   bool recorded = false;
   bool native = false;  // recorded because of the strategy
   CudaGraphOptions graphs;
+  OutputSource outputs;
 };
 
 /// Thread safe.
@@ -25,18 +34,24 @@ class ModuleModes {
   [[nodiscard]] CudaGraphStrategy strategy() const { return strategy_.load(std::memory_order_relaxed); }
   void set_strategy(CudaGraphStrategy strategy);
 
+  // Both throw ModeConflict where a strict recording and an output allocator meet.
   [[nodiscard]] std::uint64_t open_graphs(const CudaGraphOptions& options);
+  [[nodiscard]] std::uint64_t open_outputs(OutputSource source);
   void close_graphs(std::uint64_t id) noexcept;
+  void close_outputs(std::uint64_t id) noexcept;
 
   /// True the first time.
   [[nodiscard]] bool say_once() const { return !said_.exchange(true, std::memory_order_relaxed); }
 
  private:
+  void note_scopes() { has_scopes_ = graphs_.newest() != nullptr || outputs_.newest() != nullptr; }
+
   std::atomic<CudaGraphStrategy> strategy_ = CudaGraphStrategy::disabled;
   std::atomic<bool> has_scopes_ = false;  // calls take the lock only then
   mutable std::atomic<bool> said_ = false;
   mutable std::mutex mutex_;
   ScopeList<CudaGraphOptions> graphs_;
+  ScopeList<OutputSource> outputs_;
 };
 
 /// What excludes a part of the program from being one recording is an error.

@@ -20,8 +20,8 @@ std::vector<CommandTime> profile(const Module& module, std::span<const Tensor> i
     if (i == 1) profiler.forget();
     profiler.begin_call();
     const auto values = check_arguments(*impl.plan, impl.device->id(), inputs);
-    Call call(impl, values, {});
-    const Results results(*impl.plan, impl.device, call.context());
+    Call call(impl, values);
+    const Results results(*impl.plan, impl.device, call);
     call.run(&profiler);
   }
   std::map<std::int32_t, std::vector<std::string>> kernels;

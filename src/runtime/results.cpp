@@ -36,23 +36,84 @@ void check_apart(std::span<const Tensor> outputs) {
 
 }  // namespace
 
-Results::Results(const plan::Plan& plan, const device::DevicePtr& device, exec::ExecutionContext& context)
-    : plan_(plan), device_(device), context_(context), memory_(plan.outputs.size()) {
+Results::Results(const plan::Plan& plan, const device::DevicePtr& device, Call& call)
+    : plan_(plan),
+      device_(device),
+      call_(call),
+      context_(call.context()),
+      source_(call.modes().outputs),
+      memory_(plan.outputs.size()),
+      bound_refused_(plan.outputs.size()) {
   for (std::size_t i = 0; i < plan.outputs.size(); ++i)
-    if (is_tensor(plan.outputs[i])) attach(i);
+    if (is_tensor(plan.outputs[i]) && context_.output(i).bytes) memory_[i] = memory_for(i);
+  if (source_.allocator != nullptr) check_apart(memory_);
+  // Memory that is new lies on nothing.
+  call.place(is_fresh() ? std::span<const Tensor>() : memory_);
+  for (std::size_t i = 0; i < plan.outputs.size(); ++i)
+    if (memory_[i].defined()) context_.set_output(i, memory_[i].data());
 }
 
-void Results::attach(std::size_t index) {
+Tensor Results::memory_for(std::size_t index) {
   const auto& shape = context_.output(index);
-  if (!shape.bytes) return;
-  if (shape.sizes) {
-    memory_[index] = empty_tensor(device_, *shape.sizes, plan_.outputs[index].dtype);
-  } else {
-    const std::int64_t bytes[] = {static_cast<std::int64_t>(*shape.bytes)};
-    memory_[index] = empty_tensor(device_, bytes, DType::u8);
-  }
+  if (shape.sizes) return exact_memory(index, *shape.sizes);
+  if (Tensor memory = ask(index, *shape.bytes, true); memory.defined()) return memory;
+  bound_refused_[index] = true;
+  const std::int64_t bytes[] = {static_cast<std::int64_t>(*shape.bytes)};
+  return fresh(bytes, DType::u8);
+}
+
+Tensor Results::fresh(std::span<const std::int64_t> sizes, DType dtype) {
   ++context_.counters().output_allocations;
-  context_.set_output(index, memory_[index].data());
+  return empty_tensor(device_, sizes, dtype);
+}
+
+Tensor Results::exact_memory(std::size_t index, std::span<const std::int64_t> sizes) {
+  const auto& spec = plan_.outputs[index];
+  if (is_fresh()) return fresh(sizes, spec.dtype);
+  const std::size_t bytes = static_cast<std::size_t>(tensor::checked_numel(sizes)) * item_size(spec.dtype);
+  Tensor memory = ask(index, bytes, false);
+  REPRISE_CHECK(memory.defined(), OutOfMemory, "[run/outputs] the output allocator refused memory for output '{}' ({} bytes)", spec.name, bytes);
+  return memory;
+}
+
+Tensor Results::ask(std::size_t index, std::size_t bytes, bool is_bound) {
+  if (source_.preallocated != nullptr) return preallocated(index, bytes, is_bound);
+  if (source_.allocator != nullptr) return allocated(index, bytes, is_bound);
+  const std::int64_t sizes[] = {static_cast<std::int64_t>(bytes)};
+  return fresh(sizes, DType::u8);
+}
+
+Tensor Results::preallocated(std::size_t index, std::size_t bytes, bool is_bound) {
+  const auto [memory, used_before] = source_.preallocated->get(device_, index, is_bound, bytes);
+  // An output of the call before, passed as an input that this call writes.
+  if (used_before && call_.is_on_mutated_input(memory)) {
+    const std::int64_t sizes[] = {static_cast<std::int64_t>(bytes)};
+    return fresh(sizes, DType::u8);
+  }
+  ++(used_before ? context_.counters().output_reuses : context_.counters().output_allocations);
+  return memory;
+}
+
+Tensor Results::allocated(std::size_t index, std::size_t bytes, bool is_bound) {
+  const auto& spec = plan_.outputs[index];
+  ++context_.counters().allocator_requests;
+  Tensor memory =
+      source_.allocator->allocate({.index = index, .name = spec.name, .dtype = spec.dtype, .device = device_->id(), .bytes = bytes, .is_bound = is_bound});
+  if (!memory.defined()) return memory;
+  REPRISE_CHECK(memory.device() == device_->id(), InvalidArgument,
+                "[run/outputs] the output allocator's memory for '{}' is on the wrong device (got {}, want {})", spec.name, memory.device().str(),
+                device_->id().str());
+  REPRISE_CHECK(memory.nbytes() >= bytes, InvalidArgument, "[run/outputs] the output allocator's memory for '{}' is too small (got {} bytes, want {})",
+                spec.name, memory.nbytes(), bytes);
+  const auto alignment = std::max(device_->slot_alignment(), item_size(spec.dtype));
+  REPRISE_CHECK(memory.is_contiguous() && (bytes == 0 || reinterpret_cast<std::uintptr_t>(memory.data()) % alignment == 0), InvalidArgument,
+                "[run/outputs] the output allocator's memory for '{}' must be contiguous and aligned to {} bytes", spec.name, alignment);
+  return memory;
+}
+
+Tensor Results::as_output(std::size_t index, Tensor memory, std::span<const std::int64_t> sizes) const {
+  void* data = memory.data();
+  return Tensor::from_blob(data, sizes, plan_.outputs[index].dtype, {}, device_->id(), [owner = std::move(memory)] {});
 }
 
 std::vector<Argument> Results::take() {
@@ -83,29 +144,29 @@ Argument Results::take(std::size_t index) {
 }
 
 Tensor Results::take_tensor(std::size_t index) {
-  if (context_.output(index).sizes) return std::move(memory_[index]);
   std::vector<std::int64_t> sizes;
+  const auto& known = context_.output(index).sizes;
+  if (known && is_fresh()) return std::move(memory_[index]);
   for (const auto& size : plan_.outputs[index].sizes) sizes.push_back(static_cast<std::int64_t>(context_.symbols().size(size)));
-  return take_counted(index, sizes);
+  Tensor result = known ? as_output(index, std::move(memory_[index]), sizes) : take_counted(index, sizes);
+  if (source_.allocator != nullptr) source_.allocator->notify_shape(index, sizes);
+  return result;
 }
 
-// The elements stand at the start of what was allocated for the bound. That memory is handed out unless most of it would lie idle.
+// The elements stand at the start of what was got for the bound. That memory is handed out, unless it was made for this call and most of it would lie idle.
 Tensor Results::take_counted(std::size_t index, std::span<const std::int64_t> sizes) {
-  const DType dtype = plan_.outputs[index].dtype;
-  const std::size_t bytes = static_cast<std::size_t>(tensor::checked_numel(sizes)) * item_size(dtype);
+  const std::size_t bytes = static_cast<std::size_t>(tensor::checked_numel(sizes)) * item_size(plan_.outputs[index].dtype);
   Tensor& memory = memory_[index];
   const std::size_t room = memory.defined() ? memory.nbytes() : context_.dynamic_output_bytes(index);
   REPRISE_CHECK(bytes <= room, Error, "[run/outputs] output '{}' exceeds its bound (got {} bytes, want at most {})", plan_.outputs[index].name, bytes, room);
-  if (memory.defined() && bytes >= room - room / 2) {
-    void* data = memory.data();
-    return Tensor::from_blob(data, sizes, dtype, {}, device_->id(), [owner = std::move(memory)] {});
-  }
-  Tensor exact = empty_tensor(device_, sizes, dtype);
-  ++context_.counters().output_allocations;
+  const bool ours = is_fresh() || bound_refused_[index];
+  const bool fits = is_fresh() && bytes >= room - room / 2;
+  if (memory.defined() && (fits || !ours)) return as_output(index, std::move(memory), sizes);
+  Tensor exact = exact_memory(index, sizes);
   auto& stream = device_->default_stream();
   device_->copy(exact.data(), memory.defined() ? memory.data() : context_.dynamic_output(index), bytes, stream);
   stream.synchronize();
-  return exact;
+  return is_fresh() ? exact : as_output(index, std::move(exact), sizes);
 }
 
 void attach_outputs(const plan::Plan& plan, Device device, const Call& call, std::span<const Tensor> outputs) {

@@ -12,24 +12,36 @@
 
 namespace reprise::runtime {
 
-/// New tensors for a call's outputs. Where a size depends on data the bound is allocated first, if there is one.
+/// Memory for a call's outputs: new tensors, or what the call's modes say. Where a size depends on data the bound is asked for first, if there is one.
 class Results {
  public:
-  /// Allocates and attaches to the bound context.
-  Results(const plan::Plan& plan, const device::DevicePtr& device, exec::ExecutionContext& context);
+  /// Gets memory, places the call's inputs and attaches to its context. Throws what an OutputAllocator throws, InvalidArgument when that breaks its contract.
+  Results(const plan::Plan& plan, const device::DevicePtr& device, Call& call);
   /// After the run: one entry per signature output, tensors exact and contiguous.
   [[nodiscard]] std::vector<Argument> take();
 
  private:
-  void attach(std::size_t index);
+  [[nodiscard]] bool is_fresh() const { return source_.preallocated == nullptr && source_.allocator == nullptr; }
+  [[nodiscard]] Tensor memory_for(std::size_t index);
+  /// Bytes from the call's source; undefined when an allocator refuses.
+  [[nodiscard]] Tensor ask(std::size_t index, std::size_t bytes, bool is_bound);
+  [[nodiscard]] Tensor preallocated(std::size_t index, std::size_t bytes, bool is_bound);
+  [[nodiscard]] Tensor allocated(std::size_t index, std::size_t bytes, bool is_bound);
+  [[nodiscard]] Tensor fresh(std::span<const std::int64_t> sizes, DType dtype);
+  [[nodiscard]] Tensor exact_memory(std::size_t index, std::span<const std::int64_t> sizes);
+  /// `memory` as output `index`.
+  [[nodiscard]] Tensor as_output(std::size_t index, Tensor memory, std::span<const std::int64_t> sizes) const;
   [[nodiscard]] Argument take(std::size_t index);
   [[nodiscard]] Tensor take_tensor(std::size_t index);
   [[nodiscard]] Tensor take_counted(std::size_t index, std::span<const std::int64_t> sizes);
 
   const plan::Plan& plan_;
   const device::DevicePtr& device_;
+  Call& call_;
   exec::ExecutionContext& context_;
-  std::vector<Tensor> memory_;  // per output; undefined for those that are not tensors or have no bound
+  const OutputSource& source_;
+  std::vector<Tensor> memory_;       // per output; undefined for those that are not tensors or have no bound
+  std::vector<bool> bound_refused_;  // per output: memory_ is ours
 };
 
 /// Attaches tensors of the caller, one per tensor output, to the bound context. Throws InvalidArgument (count, dtype, device, contiguity, overlap, sizes that

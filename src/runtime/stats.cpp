@@ -54,6 +54,8 @@ void add(ModuleStats& stats, const Counters& counters) {
   stats.stages_bound += counters.stages_bound;
   stats.memory_growths += counters.memory_growths;
   stats.output_allocations += counters.output_allocations;
+  stats.output_reuses += counters.output_reuses;
+  stats.allocator_requests += counters.allocator_requests;
 }
 
 void write(base::JsonWriter& json, const char* key, const std::vector<ReasonCount>& reasons) {
@@ -94,7 +96,8 @@ std::string to_json(const ModuleStats& stats) {
   runtime::write(json, "staged_by", stats.staged_by);
   json.field("contexts", stats.contexts).field("shapes_bound", stats.shapes_bound).field("shapes_evicted", stats.shapes_evicted);
   json.field("shapes_held", stats.shapes_held).field("stages_bound", stats.stages_bound).field("memory_growths", stats.memory_growths);
-  json.field("output_allocations", stats.output_allocations).key("islands").begin_array();
+  json.field("output_allocations", stats.output_allocations).field("output_reuses", stats.output_reuses);
+  json.field("allocator_requests", stats.allocator_requests).key("islands").begin_array();
   for (const auto& island : stats.islands)
     json.begin_object().field("op", island.op).field("name", island.name).field("why", island.why).field("runs", island.runs).end_object();
   return json.end_array().end_object().str();

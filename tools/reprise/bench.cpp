@@ -150,6 +150,8 @@ std::vector<runtime::ModuleScope> enter_modes(Module& module, const BenchFlags& 
   runtime::set_cudagraphs_mode(flags.cudagraphs);
   for (const auto& mode : flags.modes) {
     if (mode == "native") module.set_cuda_graph_strategy(CudaGraphStrategy::whole_graph_capture);
+    if (mode == "prealloc") scopes.push_back(runtime::enable_pre_allocated_outputs(module));
+    if (mode == "allocator") scopes.push_back(runtime::enable_output_allocator(module));
     if (mode != "subgraph" && mode != "whole") continue;
     const auto id =
         runtime::open_cudagraphs_scope(mode == "whole" ? runtime::CudaGraphsMode::whole_graph_cudagraphs : runtime::CudaGraphsMode::subgraph_cudagraphs);
@@ -208,9 +210,9 @@ Verb add_bench(CLI::App& app) {
   app.add_option("--warmup", flags->warmup, "Calls before them")->check(CLI::Range(0, 1000000));
   app.add_option("--random", flags->seed, "Seed of the inputs");
   app.add_flag("--cudagraphs", flags->cudagraphs, "Record calls and replay them");
-  app.add_option("--mode", flags->modes, "standard, subgraph, whole, native (a recording of the module's own); several go together")
+  app.add_option("--mode", flags->modes, "standard, subgraph, whole, native (a recording of the module's own), prealloc, allocator; several go together")
       ->delimiter(',')
-      ->check(CLI::IsMember({"standard", "subgraph", "whole", "native"}));
+      ->check(CLI::IsMember({"standard", "subgraph", "whole", "native", "prealloc", "allocator"}));
   app.add_flag("--profile", flags->profile, "Time every command of a call instead");
   app.add_flag("--json", flags->json, "Machine-readable output");
   flags->compile.add_to(app);

@@ -1,0 +1,477 @@
+// A model checker of the runtime modes: random sequences of calls, scopes and settings, against arithmetic on the host and the rules of the modes. A sequence
+// that fails is shrunk and printed. REPRISE_CHECKER_SEED and REPRISE_CHECKER_STEPS choose others; REPRISE_TEST_DEVICE the device.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <deque>
+#include <optional>
+#include <random>
+
+#include "reprise/runtime.h"
+#include "runtime/helpers.h"
+
+namespace reprise::test {
+namespace {
+
+using core::Instr;
+using core::ScalarOp;
+using runtime::CudaGraphOptions;
+using runtime::CudaGraphsMode;
+using sym::Expr;
+using Values = std::vector<float>;
+
+Device checked_device() {
+  const char* named = std::getenv("REPRISE_TEST_DEVICE");
+  return Device::parse(named == nullptr ? "cpu" : named);
+}
+std::uint64_t number_from(const char* variable, std::uint64_t fallback) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? fallback : std::strtoull(text, nullptr, 10);
+}
+
+// ---- programs ----
+
+core::Attrs binary(ScalarOp op, DType result) {
+  std::vector<Instr> code = {{.op = ScalarOp::input}, {.op = ScalarOp::input, .imm_int = 1}, {.op = op, .type = result, .a = 0, .b = 1}};
+  return {{"program", std::make_shared<const core::ScalarProgram>(core::ScalarProgram{{DType::f32, DType::f32}, {}, std::move(code), {2}})}};
+}
+
+enum Program { kStraight, kBroken, kDynamic, kPrograms };
+constexpr float kLimit = 50;
+
+/// y = 4 x; twice = 2 x, read after y is written; total += cache; cache += w; after = total; kDynamic also: positions of x != 0; total[0] < kLimit ? total + w
+/// : total + total
+Module make_program(Program program) {
+  PlanMaker m;
+  const Expr s = m.symbol("s", 1, 8);
+  const Ref x = m.input("x", {s}), cache = m.input("cache", {4}, DType::f32, true), w = m.weight("w", {1, 2, 3, 4}), total = m.state("total", {0, 0, 0, 0});
+  const Ref t = m.temp({s}), y = m.output("y", {s}), after = m.output("after", {4}), twice = m.output("twice", {s});
+  const auto add = binary(ScalarOp::add, DType::f32);
+  m.add(core::Op::pointwise, {x, x}, {t}, add);
+  m.add(core::Op::pointwise, {t, t}, {y}, add).segment = program == kBroken ? 1 : 0;
+  if (program == kBroken) m.plan.segments.push_back({false, "in fallback_ops"});
+  m.add(core::Op::pointwise, {x, x}, {twice}, add);
+  m.add(core::Op::pointwise, {total, cache}, {total}, add);
+  m.add(core::Op::pointwise, {cache, w}, {cache}, add);
+  m.add(core::Op::copy, {total}, {after});
+  if (program != kDynamic) return runtime::make_module(m.finish(), checked_device());
+  const Expr u = m.symbol("u0", 0, 8, true);
+  const Ref positions = m.output("positions", {u, 1}, DType::i64, s * 8), count = m.temp({1}, DType::i64), branch = m.output("branch", {4});
+  m.nonzero(x, positions, count, "u0");
+  const Ref limit = m.weight("limit", {kLimit}), pred = m.temp({}, DType::boolean);
+  m.add(core::Op::pointwise, {{total.buffer, DType::f32, {}}, {limit.buffer, DType::f32, {}}}, {pred}, binary(ScalarOp::lt, DType::boolean));
+  const int then_block = m.block(), else_block = m.block();
+  m.cond(pred, {branch}, then_block, else_block);
+  m.add(core::Op::pointwise, {total, w}, {branch}, add, then_block);
+  m.add(core::Op::pointwise, {total, total}, {branch}, add, else_block);
+  return runtime::make_module(m.finish(), checked_device());
+}
+
+// ---- steps ----
+
+struct Step {
+  enum Kind { call, run, enqueue, bad_call, open_graphs, open_prealloc, open_allocator, close_scope, set_mode, set_strategy, reset_state, set_state, kKinds };
+  int kind = call;
+  unsigned module = 0, n = 1, form = 0, choice = 0;
+
+  [[nodiscard]] std::string str() const {
+    constexpr const char* kNames[] = {"call",           "run",         "enqueue",  "bad_call",     "open_graphs", "open_prealloc",
+                                      "open_allocator", "close_scope", "set_mode", "set_strategy", "reset_state", "set_state"};
+    return fmt::format("{} module={} n={} form={} choice={}", kNames[kind], module, n, form, choice);
+  }
+};
+
+std::vector<Step> make_steps(std::uint64_t seed, std::size_t count) {
+  std::mt19937_64 random(seed);
+  const auto below = [&](unsigned most) { return static_cast<unsigned>(random() % most); };
+  constexpr int kWeights[Step::kKinds] = {40, 15, 10, 3, 7, 4, 4, 12, 4, 3, 2, 2};
+  std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
+  std::vector<Step> steps;
+  for (std::size_t i = 0; i < count; ++i) steps.push_back({kind(random), below(kPrograms), 1 + below(5), below(32), below(64)});
+  return steps;
+}
+
+// ---- the world and its model ----
+
+class Pool final : public runtime::OutputAllocator {
+ public:
+  explicit Pool(unsigned style) : refuse_bounds_(style % 2 != 0), reuse_(style / 2 % 2 != 0) {}
+  Tensor allocate(const runtime::OutputRequest& request) override {
+    if (request.is_bound && refuse_bounds_) return {};
+    const std::int64_t sizes[] = {static_cast<std::int64_t>(request.bytes) + 16};
+    Tensor fresh = runtime::empty(sizes, DType::u8, request.device);
+    if (!reuse_) return fresh;
+    Tensor& kept = kept_[2 * request.index + request.is_bound];
+    if (!kept.defined() || kept.nbytes() < request.bytes) kept = fresh;
+    return kept;
+  }
+
+ private:
+  bool refuse_bounds_, reuse_;
+  std::array<Tensor, 16> kept_;
+};
+
+struct Failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+void expect(bool holds, const std::string& what) {
+  if (!holds) throw Failure(what);
+}
+
+Tensor on_device(const Tensor& tensor) { return runtime::copy_to(tensor, checked_device()); }
+template <class T = float>
+std::vector<T> read(const Tensor& tensor) {
+  return values<T>(runtime::copy_to(tensor, Device::cpu()));
+}
+
+enum class Source { fresh, preallocated, allocator };
+
+struct Scope {
+  std::unique_ptr<runtime::ModuleScope> guard;
+  unsigned module = 0;
+  bool graphs = false;
+  CudaGraphsMode mode = CudaGraphsMode::standard;
+  CudaGraphOptions options;
+  Source source = Source::fresh;
+};
+
+struct Checked {
+  Module module;
+  Values total = Values(4);
+  CudaGraphStrategy strategy = CudaGraphStrategy::disabled;
+  Tensor last_y;  // of the call before
+};
+
+struct Kept {
+  Tensor tensor;
+  Values want;
+};
+
+class World {
+ public:
+  World() {
+    for (int p = 0; p < kPrograms; ++p) programs_.push_back({make_program(static_cast<Program>(p)), Values(4), CudaGraphStrategy::disabled, {}});
+    for (int i = 0; i < 2; ++i) streams_.emplace_back(checked_device());
+  }
+  ~World() {
+    scopes_.clear();
+    runtime::set_cudagraphs_mode(false);
+  }
+
+  void take(const Step& step) {
+    switch (step.kind) {
+      case Step::call:
+      case Step::run:
+      case Step::enqueue:
+        call(step);
+        break;
+      case Step::bad_call:
+        bad_call(step);
+        break;
+      case Step::open_graphs:
+        open_graphs(step);
+        break;
+      case Step::open_prealloc:
+        open_outputs(step, Source::preallocated);
+        break;
+      case Step::open_allocator:
+        open_outputs(step, Source::allocator);
+        break;
+      case Step::close_scope:
+        close_scope(step);
+        break;
+      case Step::set_mode:
+        runtime::set_cudagraphs_mode(step.choice % 2 != 0);
+        (newest_mode() != nullptr ? *newest_mode() : outside_) = step.choice % 2 != 0 ? CudaGraphsMode::subgraph_cudagraphs : CudaGraphsMode::standard;
+        break;
+      case Step::set_strategy:
+        at(step).strategy = step.choice % 2 != 0 ? CudaGraphStrategy::whole_graph_capture : CudaGraphStrategy::disabled;
+        at(step).module.set_cuda_graph_strategy(at(step).strategy);
+        break;
+      case Step::reset_state:
+        at(step).module.reset_state();
+        at(step).total = Values(4);
+        break;
+      case Step::set_state:
+        at(step).total = Values(4, static_cast<float>(step.choice));
+        at(step).module.set_state("total", floats(at(step).total));
+        break;
+    }
+    expect(runtime::get_cudagraphs_mode() == (mode() == CudaGraphsMode::subgraph_cudagraphs), "get_cudagraphs_mode()");
+    expect(runtime::get_whole_cudagraphs_mode() == (mode() == CudaGraphsMode::whole_graph_cudagraphs), "get_whole_cudagraphs_mode()");
+    for (const Kept& kept : kept_) expect(read(kept.tensor) == kept.want, "a result of an earlier call changed");
+  }
+
+ private:
+  Checked& at(const Step& step) { return programs_[step.module]; }
+
+  // -- the rules --
+
+  CudaGraphsMode* newest_mode() {
+    for (auto it = scopes_.rbegin(); it != scopes_.rend(); ++it)
+      if (it->graphs) return &it->mode;
+    return nullptr;
+  }
+  CudaGraphsMode mode() { return newest_mode() != nullptr ? *newest_mode() : outside_; }
+  template <class F>
+  const Scope* newest(unsigned module, F&& holds) const {
+    for (auto it = scopes_.rbegin(); it != scopes_.rend(); ++it)
+      if (it->module == module && holds(*it)) return &*it;
+    return nullptr;
+  }
+  CudaGraphOptions options(unsigned module) const {
+    const Scope* scope = newest(module, [](const Scope& s) { return s.graphs; });
+    return scope != nullptr ? scope->options : CudaGraphOptions{};
+  }
+  Source source(unsigned module) const {
+    const Scope* scope = newest(module, [](const Scope& s) { return !s.graphs; });
+    return scope != nullptr ? scope->source : Source::fresh;
+  }
+
+  // -- steps --
+
+  void open_graphs(const Step& step) {
+    CudaGraphOptions options;
+    options.verify_first_replay = step.form % 3 == 0;
+    options.max_recordings = 1 + step.choice % 4;
+    if (step.choice % 5 == 0) options.max_recording_bytes = 1;
+    if (step.form % 4 == 0) options.cuda_graph_strategy = step.form % 8 == 0 ? CudaGraphStrategy::disabled : CudaGraphStrategy::whole_graph_capture;
+    if (step.choice % 7 == 0) options.on_uncapturable = runtime::OnUncapturable::error;
+    const bool strict = options.on_uncapturable == runtime::OnUncapturable::error;
+    if (strict) options.max_recording_bytes = CudaGraphOptions{}.max_recording_bytes;
+    const bool allocator = newest(step.module, [](const Scope& s) { return s.source == Source::allocator; }) != nullptr;
+    const bool refused = strict && (step.module == kDynamic || allocator);
+    try {
+      auto guard = runtime::enable_cudagraphs(at(step).module, options);
+      expect(!refused, "a strict recording was not refused");
+      const auto want = step.module == kBroken ? CudaGraphsMode::whole_graph_cudagraphs : CudaGraphsMode::subgraph_cudagraphs;
+      expect(guard.mode() == want, "the scope's mode");
+      scopes_.push_back({std::make_unique<runtime::CudaGraphsScope>(std::move(guard)), step.module, true, want, options, Source::fresh});
+    } catch (const ModeConflict&) {
+      expect(refused, "a scope was refused");
+    }
+  }
+
+  void open_outputs(const Step& step, Source source) {
+    const bool strict = newest(step.module, [](const Scope& s) { return s.graphs && s.options.on_uncapturable == runtime::OnUncapturable::error; }) != nullptr;
+    const bool refused = strict && source == Source::allocator;
+    const auto allocator = step.choice % 5 == 0 ? nullptr : std::make_shared<Pool>(step.choice);
+    try {
+      auto guard = source == Source::preallocated ? runtime::enable_pre_allocated_outputs(at(step).module)
+                                                  : runtime::enable_output_allocator(at(step).module, allocator);
+      expect(!refused, "an output allocator was not refused");
+      scopes_.push_back({std::make_unique<runtime::ModuleScope>(std::move(guard)), step.module, false, CudaGraphsMode::standard, {}, source});
+      at(step).last_y = {};
+    } catch (const ModeConflict&) {
+      expect(refused, "an output scope was refused");
+    }
+  }
+
+  void close_scope(const Step& step) {
+    if (scopes_.empty()) return;
+    const auto it = scopes_.begin() + static_cast<std::ptrdiff_t>(step.choice % scopes_.size());
+    const bool graphs = it->graphs;
+    Checked& closed = programs_[it->module];
+    if (!graphs) closed.last_y = {};
+    if (step.form % 2 == 0) {
+      it->guard->close();
+      scopes_.erase(it);
+    } else {  // by an exception
+      try {
+        const Scope scope = std::move(*it);
+        scopes_.erase(it);
+        throw 0;
+      } catch (int) {
+      }
+    }
+    if (graphs) expect(closed.module.stats().recordings_held == 0, "recordings outlive their scope");
+  }
+
+  void bad_call(const Step& step) {
+    try {
+      (void)reprise::test::call(at(step).module, {floats({1, 2}, {1, 2}), floats({1, 2, 3, 4})});
+      expect(false, "a wrong rank passed");
+    } catch (const ShapeError&) {
+    }
+  }
+
+  static Tensor strided(const Values& all) {
+    Values wide(2 * all.size(), -7);
+    for (std::size_t i = 0; i < all.size(); ++i) wide[2 * i] = all[i];
+    return floats(wide).as_strided(std::vector<std::int64_t>{static_cast<std::int64_t>(all.size())}, std::vector<std::int64_t>{2});
+  }
+
+  /// Of the values, in one of the ways that a caller may pass them.
+  Tensor make_x(const Step& step, Values& all) {
+    const auto n = static_cast<std::int64_t>(all.size());
+    switch (step.form % 5) {
+      case 0:
+        return on_device(floats(all));
+      case 1: {
+        const Tensor wide = on_device(floats(Values(all.size() + 1, 9)));
+        const Tensor tail = wide.as_strided(std::vector<std::int64_t>{n}, std::vector<std::int64_t>{1}, 1);
+        all = read(tail);
+        return tail;
+      }
+      case 2:
+        return strided(all);
+      case 3:
+        return floats(all);
+      default:
+        if (!at(step).last_y.defined() || at(step).last_y.numel() != n) return on_device(floats(all));
+        all = read(at(step).last_y);
+        if (all[0] > 1e6F) return on_device(floats(all = Values(all.size(), 1)));
+        return at(step).last_y;
+    }
+  }
+
+  void call(const Step& step) {
+    Checked& checked = at(step);
+    Values x(step.n), cache = {1, 2, 3, static_cast<float>(step.choice)};
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>((step.choice >> i) % 3);
+    const Tensor x_tensor = make_x(step, x);
+    const Tensor cache_tensor = step.form % 3 == 0 ? on_device(floats(cache)) : step.form % 3 == 1 ? floats(cache) : strided(cache);
+    const auto before = checked.module.stats();
+    const bool owned = step.kind != Step::call && step.module != kDynamic;
+    const auto results = owned ? run_into(step, x_tensor, cache_tensor) : reprise::test::call(checked.module, {x_tensor, cache_tensor});
+    check_values(checked, results, x, cache, cache_tensor);
+    check_counts(step, before, checked.module.stats(), owned);
+    remember(step, results, owned);
+  }
+
+  std::vector<Argument> run_into(const Step& step, const Tensor& x, const Tensor& cache) {
+    const bool on_input = step.form % 7 == 0 && x.device() == checked_device() && x.is_contiguous();
+    const Tensor y = on_input ? x : on_device(floats(Values(step.n, -1))), after = on_device(floats(Values(4, -1))),
+                 twice = on_device(floats(Values(step.n, -1)));
+    const std::vector<Tensor> in = {x, cache}, out = {y, after, twice};
+    if (step.kind == Step::run) {
+      at(step).module.run(in, out);
+    } else {
+      const Stream& stream = streams_[step.choice % streams_.size()];
+      at(step).module.enqueue(in, out, stream);
+      stream.synchronize();
+    }
+    return {y, after, twice};
+  }
+
+  static void check_values(Checked& checked, const std::vector<Argument>& results, const Values& x, Values cache, const Tensor& cache_tensor) {
+    constexpr std::array<float, 4> kW = {1, 2, 3, 4};
+    Values y, twice, branch;
+    std::vector<std::int64_t> positions;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      y.push_back(4 * x[i]);
+      twice.push_back(2 * x[i]);
+      if (x[i] != 0) positions.push_back(static_cast<std::int64_t>(i));
+    }
+    for (std::size_t i = 0; i < 4; ++i) {
+      checked.total[i] += cache[i];
+      cache[i] += kW[i];
+    }
+    for (std::size_t i = 0; i < 4; ++i) branch.push_back(checked.total[i] + (checked.total[0] < kLimit ? kW[i] : checked.total[i]));
+    expect(read(std::get<Tensor>(results[0])) == y, "y");
+    expect(read(std::get<Tensor>(results[1])) == checked.total, "after");
+    expect(read(std::get<Tensor>(results[2])) == twice, "twice");
+    expect(values(Argument(runtime::copy_to(cache_tensor, Device::cpu()))) == cache, "the mutated input");
+    expect(read(checked.module.state("total")) == checked.total, "the state");
+    if (results.size() < 5) return;
+    expect(read<std::int64_t>(std::get<Tensor>(results[3])) == positions, "positions");
+    expect(read(std::get<Tensor>(results[4])) == branch, "branch");
+  }
+
+  void check_counts(const Step& step, const ModuleStats& before, const ModuleStats& after, bool owned) {
+    const auto now = options(step.module);
+    const bool native =
+        now.cuda_graph_strategy.value_or(at(step).strategy) == CudaGraphStrategy::whole_graph_capture && mode() != CudaGraphsMode::whole_graph_cudagraphs;
+    const bool recorded = native || mode() != CudaGraphsMode::standard;
+    const auto replays = after.replays - before.replays;
+    expect(after.calls == before.calls + 1 && after.failed_calls == before.failed_calls, "calls");
+    if (!recorded || now.max_recording_bytes == 1) expect(after.records == before.records, "recorded out of mode");
+    if (!recorded) expect(replays == 0 && after.unrecorded == before.unrecorded, "replayed out of mode");
+    if (recorded && now.max_recording_bytes > 1) expect(replays > 0 && after.plain_enqueues == before.plain_enqueues, "not replayed");
+    expect(after.native_replays - before.native_replays == (native ? replays : 0), "native replays");
+    expect(after.contexts <= 3, "contexts");
+    if (owned) return expect(after.output_allocations == before.output_allocations, "memory for results that the caller brought");
+    const auto where = source(step.module);
+    expect((after.allocator_requests > before.allocator_requests) == (where == Source::allocator), "allocator requests");
+    if (where != Source::preallocated) expect(after.output_reuses == before.output_reuses, "results used again");
+    if (where == Source::fresh) expect(after.output_allocations > before.output_allocations, "no new results");
+  }
+
+  void remember(const Step& step, const std::vector<Argument>& results, bool owned) {
+    Checked& checked = at(step);
+    const Tensor& y = std::get<Tensor>(results[0]);
+    if (!owned && source(step.module) == Source::preallocated && checked.last_y.defined() && checked.last_y.sizes() == y.sizes())
+      expect(checked.last_y.data() == y.data(), "a pre-allocated result moved");
+    if (owned) return;
+    checked.last_y = y;
+    if (source(step.module) != Source::fresh) return;
+    kept_.push_back({std::get<Tensor>(results[1]), checked.total});
+    if (kept_.size() > 4) kept_.pop_front();
+  }
+
+  std::vector<Checked> programs_;
+  std::vector<Stream> streams_;
+  std::vector<Scope> scopes_;  // open ones, oldest first
+  CudaGraphsMode outside_ = CudaGraphsMode::standard;
+  std::deque<Kept> kept_;
+};
+
+// ---- running and shrinking ----
+
+struct Found {
+  std::size_t step = 0;
+  std::string what;
+};
+
+std::optional<Found> run_steps(const std::vector<Step>& steps) {
+  World world;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    try {
+      world.take(steps[i]);
+    } catch (const std::exception& error) {
+      return Found{i, error.what()};
+    }
+  }
+  return std::nullopt;
+}
+
+/// The fewest steps, found by leaving out ever smaller pieces, that still fail.
+std::vector<Step> shrink(std::vector<Step> steps, const Found& found) {
+  steps.resize(found.step + 1);
+  for (std::size_t piece = steps.size() / 2; piece > 0; piece /= 2) {
+    for (std::size_t at = 0; at + piece <= steps.size();) {
+      auto fewer = steps;
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(at), fewer.begin() + static_cast<std::ptrdiff_t>(at + piece));
+      if (run_steps(fewer))
+        steps = std::move(fewer);
+      else
+        at += piece;
+    }
+  }
+  return steps;
+}
+
+class ModeChecker : public testing::TestWithParam<int> {};
+
+TEST_P(ModeChecker, RandomSequencesFollowTheRules) {
+  constexpr std::size_t kSteps = 200;
+  const auto first_seed = number_from("REPRISE_CHECKER_SEED", static_cast<std::uint64_t>(GetParam()));
+  const auto total = number_from("REPRISE_CHECKER_STEPS", 25000);
+  for (std::uint64_t seed = first_seed; seed < first_seed + (total + kSteps - 1) / kSteps; ++seed) {
+    const auto steps = make_steps(seed, kSteps);
+    const auto found = run_steps(steps);
+    if (!found) continue;
+    std::string text;
+    const auto few = shrink(steps, *found);
+    const auto again = run_steps(few);
+    for (const Step& step : few) text += "  " + step.str() + "\n";
+    FAIL() << "seed " << seed << ", step " << found->step << ": " << found->what << "\nshrunk (" << (again ? again->what : "passes now") << "):\n" << text;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, ModeChecker, testing::Values(1, 10001, 20001, 30001));
+
+}  // namespace
+}  // namespace reprise::test
