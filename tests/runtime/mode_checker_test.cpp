@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <deque>
@@ -97,8 +98,11 @@ std::vector<Step> make_steps(std::uint64_t seed, std::size_t count) {
 
 class Pool final : public runtime::OutputAllocator {
  public:
+  std::size_t y_bytes = 0;  // asked last
+
   explicit Pool(unsigned style) : refuse_bounds_(style % 2 != 0), reuse_(style / 2 % 2 != 0) {}
   Tensor allocate(const runtime::OutputRequest& request) override {
+    if (request.index == 0) y_bytes = request.bytes;
     if (request.is_bound && refuse_bounds_) return {};
     const std::int64_t sizes[] = {static_cast<std::int64_t>(request.bytes) + 16};
     Tensor fresh = runtime::empty(sizes, DType::u8, request.device);
@@ -135,13 +139,15 @@ struct Scope {
   CudaGraphsMode mode = CudaGraphsMode::standard;
   CudaGraphOptions options;
   Source source = Source::fresh;
+  std::shared_ptr<Pool> pool = nullptr;
 };
 
 struct Checked {
   Module module;
   Values total = Values(4);
   CudaGraphStrategy strategy = CudaGraphStrategy::disabled;
-  Tensor last_y;  // of the call before
+  Tensor last_y;               // of the call before
+  std::vector<unsigned> held;  // shapes whose recordings must be there, the one used last at the end
 };
 
 struct Kept {
@@ -152,7 +158,7 @@ struct Kept {
 class World {
  public:
   World() {
-    for (int p = 0; p < kPrograms; ++p) programs_.push_back({make_program(static_cast<Program>(p)), Values(4), CudaGraphStrategy::disabled, {}});
+    for (int p = 0; p < kPrograms; ++p) programs_.push_back({make_program(static_cast<Program>(p)), Values(4), CudaGraphStrategy::disabled, {}, {}});
     for (int i = 0; i < 2; ++i) streams_.emplace_back(checked_device());
   }
   ~World() {
@@ -248,6 +254,7 @@ class World {
       expect(!refused, "a strict recording was not refused");
       const auto want = step.module == kBroken ? CudaGraphsMode::whole_graph_cudagraphs : CudaGraphsMode::subgraph_cudagraphs;
       expect(guard.mode() == want, "the scope's mode");
+      at(step).held.clear();
       scopes_.push_back({std::make_unique<runtime::CudaGraphsScope>(std::move(guard)), step.module, true, want, options, Source::fresh});
     } catch (const ModeConflict&) {
       expect(refused, "a scope was refused");
@@ -257,12 +264,12 @@ class World {
   void open_outputs(const Step& step, Source source) {
     const bool strict = newest(step.module, [](const Scope& s) { return s.graphs && s.options.on_uncapturable == runtime::OnUncapturable::error; }) != nullptr;
     const bool refused = strict && source == Source::allocator;
-    const auto allocator = step.choice % 5 == 0 ? nullptr : std::make_shared<Pool>(step.choice);
+    const auto allocator = source == Source::preallocated || step.choice % 5 == 0 ? nullptr : std::make_shared<Pool>(step.choice);
     try {
       auto guard = source == Source::preallocated ? runtime::enable_pre_allocated_outputs(at(step).module)
                                                   : runtime::enable_output_allocator(at(step).module, allocator);
       expect(!refused, "an output allocator was not refused");
-      scopes_.push_back({std::make_unique<runtime::ModuleScope>(std::move(guard)), step.module, false, CudaGraphsMode::standard, {}, source});
+      scopes_.push_back({std::make_unique<runtime::ModuleScope>(std::move(guard)), step.module, false, CudaGraphsMode::standard, {}, source, allocator});
       at(step).last_y = {};
     } catch (const ModeConflict&) {
       expect(refused, "an output scope was refused");
@@ -275,6 +282,7 @@ class World {
     const bool graphs = it->graphs;
     Checked& closed = programs_[it->module];
     if (!graphs) closed.last_y = {};
+    if (graphs) closed.held.clear();
     if (step.form % 2 == 0) {
       it->guard->close();
       scopes_.erase(it);
@@ -392,11 +400,24 @@ class World {
     if (recorded && now.max_recording_bytes > 1) expect(replays > 0 && after.plain_enqueues == before.plain_enqueues, "not replayed");
     expect(after.native_replays - before.native_replays == (native ? replays : 0), "native replays");
     expect(after.contexts <= 3, "contexts");
+    if (after.contexts == 1) check_records(step, after.records - before.records, recorded && now.max_recording_bytes > 1, now.max_recordings);
     if (owned) return expect(after.output_allocations == before.output_allocations, "memory for results that the caller brought");
     const auto where = source(step.module);
     expect((after.allocator_requests > before.allocator_requests) == (where == Source::allocator), "allocator requests");
     if (where != Source::preallocated) expect(after.output_reuses == before.output_reuses, "results used again");
+    if (const Scope* scope = newest(step.module, [](const Scope& s) { return !s.graphs; }); scope != nullptr && scope->pool != nullptr)
+      expect(scope->pool->y_bytes == 4 * step.n, "the bytes asked for");
     if (where == Source::fresh) expect(after.output_allocations > before.output_allocations, "no new results");
+  }
+
+  void check_records(const Step& step, std::uint64_t records, bool recorded, std::size_t most) {
+    auto& held = at(step).held;
+    const auto known = std::find(held.begin(), held.end(), step.n);
+    if (known == held.end() && !recorded) return;
+    if (known != held.end() && step.module != kDynamic) expect(records == 0, "a shape that is held was recorded again");
+    if (known != held.end()) held.erase(known);
+    held.push_back(step.n);
+    if (held.size() > most) held.erase(held.begin());
   }
 
   void remember(const Step& step, const std::vector<Argument>& results, bool owned) {

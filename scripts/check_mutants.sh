@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Each patch in tests/runtime/mutants breaks the runtime in one way. Applies one after the other to this tree, builds test_runtime and shows that the test that
+# the patch names fails, and whether the model checker finds it too. Restores the tree. Usage: check_mutants.sh BUILD_DIR [PATCH…]
+set -euo pipefail
+build=$(realpath "${1:?usage: check_mutants.sh BUILD_DIR [PATCH…]}")
+shift
+cd "$(dirname "$0")/.."
+patches=("$@")
+[ ${#patches[@]} -gt 0 ] || patches=(tests/runtime/mutants/*.patch)
+applied=
+undo() {
+  if [ -n "$applied" ]; then git apply -R "$applied"; fi
+  applied=
+}
+trap undo EXIT
+run() { "$build/tests/test_runtime" --gtest_brief=1 --gtest_filter="$1" > /dev/null 2>&1; }
+
+missed=0
+for patch in "${patches[@]}"; do
+  test=$(sed -n 's/^Test: //p' "$patch")
+  git apply "$patch"
+  applied=$patch
+  ninja -C "$build" test_runtime > "$build/mutant.log" 2>&1 || { cat "$build/mutant.log"; exit 1; }
+  checker=found
+  if run 'Modes/ModeChecker.*'; then checker="not found"; fi
+  if run "$test"; then
+    echo "MISSED $(basename "$patch" .patch): $test passes (model checker: $checker)"
+    missed=1
+  else
+    echo "caught $(basename "$patch" .patch): $test (model checker: $checker)"
+  fi
+  undo
+done
+exit $missed
