@@ -13,7 +13,7 @@ undo() {
   applied=
 }
 trap undo EXIT
-run() { "$build/tests/test_runtime" --gtest_brief=1 --gtest_filter="$1" > /dev/null 2>&1; }
+run() { bash -c '"$0" --gtest_brief=1 --gtest_filter="$1"; exit $?' "$build/tests/test_runtime" "$1" > /dev/null 2>&1; }
 
 missed=0
 for patch in "${patches[@]}"; do

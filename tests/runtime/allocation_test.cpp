@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "reprise/runtime.h"
 #include "runtime/helpers.h"
 
 namespace {
@@ -92,6 +93,27 @@ TEST(Allocation, ShapesThatTakeTurnsAllocateNothing) {
   for (int round = 0; round < 5; ++round)
     for (const auto& [in, out] : calls) module.run(in, out);
   EXPECT_EQ(g_allocations, before);
+}
+
+TEST(Allocation, ReplaysAllocateNothing) {
+  PlanMaker m;
+  const Expr s = m.symbol("s0", 1, 64);
+  const Ref x = m.input("x", {s}), a = m.temp({s}), y = m.output("y", {s});
+  m.affine(x, a, 1, 1);
+  m.affine(a, y, 1, 1);
+  const Module module = module_of(m);
+  const auto graphs = runtime::enable_cudagraphs(module);
+  std::vector<std::pair<std::vector<Tensor>, std::vector<Tensor>>> calls;
+  for (std::int64_t n = 1; n <= 4; ++n)
+    for (int address = 0; address < 2; ++address)
+      calls.push_back({{Tensor::zeros(std::vector<std::int64_t>{n}, DType::f32)}, {Tensor::zeros(std::vector<std::int64_t>{n}, DType::f32)}});
+  for (const auto& [in, out] : calls) module.run(in, out);
+  const std::size_t before = g_allocations;
+  for (int round = 0; round < 5; ++round)
+    for (const auto& [in, out] : calls) module.run(in, out);
+  EXPECT_EQ(g_allocations, before);
+  EXPECT_EQ(module.stats().records, 4u);
+  EXPECT_EQ(module.stats().replays, 48u);
 }
 
 TEST(Allocation, ControlAndRepeatedCountsAllocateNothing) {
