@@ -18,7 +18,8 @@ ContextPool::Lease ContextPool::take(const ShapeKey& key, std::uint64_t stream) 
 ExecutionContext* ContextPool::take_idle(const ShapeKey& key, std::uint64_t stream) {
   const std::scoped_lock lock(mutex_);
   auto chosen = idle_.end();
-  for (auto it = idle_.end(); it-- != idle_.begin();) {
+  for (auto it = idle_.end(); it != idle_.begin();) {
+    --it;
     if (!(*it)->is_free_for(stream)) continue;
     if (chosen == idle_.end()) chosen = it;
     if (!(*it)->holds(key)) continue;
