@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and runs each of them: scripts/fuzz.sh [SECONDS each, default 30] [TARGET…]. New inputs are kept in build/fuzz/corpus/; an input that
-# breaks a target is left in build/fuzz/findings/ and fails the script.
+# Builds the fuzz targets (preset asan) and runs them, two at a time: scripts/fuzz.sh [SECONDS each, default 30] [TARGET…]. New inputs are kept in
+# build/fuzz/corpus/; an input that breaks a target is left in build/fuzz/findings/ and fails the script.
 #
 # scripts/fuzz.sh coverage: which lines of the parsers the seeds and the kept inputs reach.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 parsers='src/(base/(zip|json|text)|sym/text|import/pt2/[a-z_]+|tensor/npz|plan/(rpz|json_read|verify))\.cpp'
 
-targets_in() { find "$1/tests/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x -printf '%f\n' | sed 's/^fuzz_//' | sort; }
+programs=build/asan/tests/fuzz
+targets=$(cd tests/fuzz/seeds && echo *)
 
 coverage() {
   local build=build/fuzz-coverage
-  cmake --preset fuzz -B $build -DREPRISE_SANITIZE= -DCMAKE_CXX_FLAGS='-fprofile-instr-generate -fcoverage-mapping' >/dev/null
-  cmake --build $build --target $(cd tests/fuzz/seeds && printf 'fuzz_%s ' *)
+  cmake --preset asan -B $build -DREPRISE_SANITIZE= -DREPRISE_TESTS=OFF -DCMAKE_CXX_FLAGS='-fprofile-instr-generate -fcoverage-mapping' >/dev/null
+  cmake --build $build --target $(printf 'fuzz_%s ' $targets)
   local profiles=() objects=()
-  for target in $(targets_in $build); do
+  for target in $targets; do
     mkdir -p "build/fuzz/corpus/$target"
     LLVM_PROFILE_FILE="$build/$target.profraw" "$build/tests/fuzz/fuzz_$target" -runs=0 "build/fuzz/corpus/$target" "tests/fuzz/seeds/$target" >/dev/null 2>&1
     profiles+=("$build/$target.profraw") objects+=(-object "$build/tests/fuzz/fuzz_$target")
@@ -31,6 +32,20 @@ covered, count = (sum(lines[k] for _, lines in rows) for k in ("covered", "count
 print("%5d of %5d lines %5.1f %%  together" % (covered, count, 100 * covered / count))' "$parsers"
 }
 
+fuzz() { # TARGET SECONDS
+  local target=$1 log="build/fuzz/$1.log"
+  local options=(-max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -artifact_prefix="build/fuzz/findings/$target-" -print_final_stats=1)
+  mkdir -p "build/fuzz/corpus/$target"
+  [ ! -f "tests/fuzz/dictionaries/$target" ] || options+=(-dict="tests/fuzz/dictionaries/$target")
+  if "$programs/fuzz_$target" "${options[@]}" "build/fuzz/corpus/$target" "tests/fuzz/seeds/$target" >"$log" 2>&1; then
+    echo "$target: $(grep -oE 'number_of_executed_units: *[0-9]+' "$log" | grep -oE '[0-9]+$') inputs, no finding"
+  else
+    echo "$target: broken; see $log and build/fuzz/findings/"
+    grep -E 'ERROR|SUMMARY|Test unit written' "$log" || tail -n 5 "$log"
+    return 1
+  fi
+}
+
 if [ "${1:-}" = coverage ]; then
   coverage
   exit
@@ -38,20 +53,9 @@ fi
 
 seconds=${1:-30}
 shift || true
-cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz
+cmake --preset asan >/dev/null
+cmake --build --preset asan --target $(printf 'fuzz_%s ' ${*:-$targets})
 mkdir -p build/fuzz/findings
-status=0
-for target in ${*:-$(targets_in build/fuzz)}; do
-  mkdir -p "build/fuzz/corpus/$target"
-  options=(-max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -artifact_prefix="build/fuzz/findings/$target-" -print_final_stats=1)
-  [ ! -f "tests/fuzz/dictionaries/$target" ] || options+=(-dict="tests/fuzz/dictionaries/$target")
-  if "build/fuzz/tests/fuzz/fuzz_$target" "${options[@]}" "build/fuzz/corpus/$target" "tests/fuzz/seeds/$target" >"build/fuzz/$target.log" 2>&1; then
-    echo "$target: $(grep -oE 'number_of_executed_units: *[0-9]+' "build/fuzz/$target.log" | grep -oE '[0-9]+$') inputs, no finding"
-  else
-    echo "$target: broken; see build/fuzz/$target.log and build/fuzz/findings/"
-    grep -E 'ERROR|SUMMARY|Test unit written' "build/fuzz/$target.log" || tail -n 5 "build/fuzz/$target.log"
-    status=1
-  fi
-done
-exit $status
+export -f fuzz
+export programs
+printf '%s\n' ${*:-$targets} | xargs -P 2 -I{} bash -c 'fuzz "$1" "$2"' fuzz {} "$seconds"

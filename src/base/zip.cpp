@@ -9,17 +9,17 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/zip_format.h"
 
 namespace reprise::base {
 namespace {
 
 constexpr std::uint32_t kLocalSignature = 0x04034b50, kCentralSignature = 0x02014b50, kEndSignature = 0x06054b50;
 constexpr std::uint32_t kEnd64Signature = 0x06064b50, kLocator64Signature = 0x07064b50;
-constexpr std::size_t kLocalSize = 30, kCentralSize = 46, kEndSize = 22, kEnd64Size = 56, kLocator64Size = 20;
+constexpr std::size_t kCentralSize = 46, kEndSize = 22, kEnd64Size = 56, kLocator64Size = 20;
 constexpr std::size_t kMaxComment = 0xffff;
 constexpr std::uint64_t kMaxRatio = 1032;  // deflate cannot do better
 constexpr std::uint16_t kStored = 0, kDeflated = 8, kEncrypted = 1, kZip64Extra = 1;
-constexpr std::uint32_t kIn64 = 0xffffffff;
 
 template <class T>
 T load(Bytes bytes, std::size_t at) {

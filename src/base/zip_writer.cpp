@@ -5,13 +5,13 @@
 
 #include "base/check.h"
 #include "base/zip.h"
+#include "base/zip_format.h"
 
 namespace reprise::base {
 namespace {
 
-constexpr std::size_t kLocalSize = 30, kZip64Extra = 20, kPaddingHeader = 4;
+constexpr std::size_t kZip64Field = 20, kPaddingHeader = 4;
 constexpr std::uint16_t kVersion = 45, kUtf8 = 0x0800, kPaddingId = 0x5052;
-constexpr std::uint32_t kIn64 = 0xffffffff;
 constexpr std::uint16_t kDate = 0x21;  // 1 January 1980, the earliest: no clock in the file
 
 class Fields {
@@ -48,11 +48,11 @@ void ZipWriter::add(std::string_view name, std::span<const Bytes> pieces) {
     if (!piece.empty()) crc = ::crc32_z(crc, reinterpret_cast<const Bytef*>(piece.data()), piece.size());
   }
   // A ZIP64 field is always there (so that the layout does not depend on the size), then one that pads the payload to the alignment.
-  const std::uint64_t unpadded = offset + kLocalSize + name.size() + kZip64Extra + kPaddingHeader;
+  const std::uint64_t unpadded = offset + kLocalSize + name.size() + kZip64Field + kPaddingHeader;
   const std::uint64_t padding = (kAlignment - unpadded % kAlignment) % kAlignment;
   Fields local;
   local.u32(0x04034b50).u16(kVersion).u16(kUtf8).u16(0).u16(0).u16(kDate).u32(crc).u32(kIn64).u32(kIn64).u16(name.size());
-  local.u16(kZip64Extra + kPaddingHeader + padding).text(name).u16(1).u16(16).u64(size).u64(size);
+  local.u16(kZip64Field + kPaddingHeader + padding).text(name).u16(1).u16(16).u64(size).u64(size);
   local.u16(kPaddingId).u16(padding).text(std::string(padding, '\0'));
   file_.write(local.str());
   for (const Bytes piece : pieces) file_.write(piece);

@@ -25,7 +25,7 @@ std::int64_t fixed_value(const sym::Expr& e, std::string_view key) {
   return *value;
 }
 
-struct Printer {
+struct AttrPrinter {
   std::string operator()(bool v) const { return v ? "true" : "false"; }
   std::string operator()(const sym::Expr& v) const { return v.str(); }
   std::string operator()(double v) const { return fmt::format("{}", v); }
@@ -103,7 +103,7 @@ std::string Attrs::str() const {
   std::string out;
   for (const auto& [key, value] : items_) {
     if (!out.empty()) out += ", ";
-    out += key + "=" + std::visit(Printer{}, value);
+    out += key + "=" + std::visit(AttrPrinter{}, value);
   }
   return out;
 }

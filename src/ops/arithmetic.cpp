@@ -9,13 +9,6 @@ namespace {
 using Terms = std::span<const Term>;
 
 // Overloads of an op of two operands.
-constexpr const char* kTensor = ".Tensor(Tensor self, Tensor other)";
-constexpr const char* kScalar = ".Scalar(Tensor self, Scalar other)";
-constexpr const char* kDefault = "(Tensor self, Tensor other)";
-
-Body of(ScalarOp op) {
-  return [op](Context&, Terms x) { return x[0].apply(op, x[1]); };
-}
 
 /// x times a number argument, which is rarely anything but 1.
 Term scaled(Context& c, Term x, std::string_view by = "alpha") {
@@ -30,7 +23,7 @@ void add_sums(Registry& r) {
   add_pointwise_rows(r, schemas({"add"}, tails), operands, Typing::common, [](Context& c, Terms x) { return x[0] + scaled(c, x[1]); });
   add_pointwise_rows(r, schemas({"sub", "subtract"}, tails), operands, Typing::common, [](Context& c, Terms x) { return x[0] - scaled(c, x[1]); });
   add_pointwise_rows(r, schemas({"rsub"}, tails), operands, Typing::common, [](Context& c, Terms x) { return x[1] - scaled(c, x[0]); });
-  add_pointwise_rows(r, schemas({"mul", "multiply"}, {kTensor, kScalar}), operands, Typing::common, of(ScalarOp::mul));
+  add_pointwise_rows(r, schemas({"mul", "multiply"}, {kTensorTail, kScalarTail}), operands, Typing::common, body_of(ScalarOp::mul));
 }
 
 /// With a rounding mode the result keeps integers; without one it is real.
@@ -45,15 +38,15 @@ void convert_div_mode(Context& c) {
 
 void add_quotients(Registry& r) {
   const std::vector<std::string> operands = {"self", "other"};
-  add_pointwise_rows(r, schemas({"div", "divide", "true_divide"}, {kTensor, kScalar}), operands, Typing::real, of(ScalarOp::div));
+  add_pointwise_rows(r, schemas({"div", "divide", "true_divide"}, {kTensorTail, kScalarTail}), operands, Typing::real, body_of(ScalarOp::div));
   add_rows(r,
            schemas({"div", "divide"},
                    {".Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode)", ".Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode)"}),
            convert_div_mode);
-  add_pointwise_rows(r, schemas({"floor_divide"}, {kDefault, kScalar}), operands, Typing::common, of(ScalarOp::floor_div));
-  add_pointwise_rows(r, schemas({"remainder"}, {kTensor, kScalar, ".Scalar_Tensor(Scalar self, Tensor other)"}), operands, Typing::common,
-                     of(ScalarOp::remainder));
-  add_pointwise_rows(r, schemas({"fmod"}, {kTensor, kScalar}), operands, Typing::common, of(ScalarOp::fmod));
+  add_pointwise_rows(r, schemas({"floor_divide"}, {kDefaultTail, kScalarTail}), operands, Typing::common, body_of(ScalarOp::floor_div));
+  add_pointwise_rows(r, schemas({"remainder"}, {kTensorTail, kScalarTail, ".Scalar_Tensor(Scalar self, Tensor other)"}), operands, Typing::common,
+                     body_of(ScalarOp::remainder));
+  add_pointwise_rows(r, schemas({"fmod"}, {kTensorTail, kScalarTail}), operands, Typing::common, body_of(ScalarOp::fmod));
 }
 
 /// PyTorch computes small powers as products, which also decides the sign of what a square root of -inf gives.
@@ -116,28 +109,28 @@ Body x_log(ScalarOp logarithm) {
 
 void add_logarithms(Registry& r) {
   const std::vector<std::string> operands = {"self", "other"};
-  add_pointwise_rows(r, schemas({"logaddexp"}, {kDefault}), operands, Typing::real,
+  add_pointwise_rows(r, schemas({"logaddexp"}, {kDefaultTail}), operands, Typing::real,
                      [](Context&, Terms x) { return log_add_exp(x, ScalarOp::exp, [](Term t) { return t.apply(ScalarOp::log1p); }); });
-  add_pointwise_rows(r, schemas({"logaddexp2"}, {kDefault}), operands, Typing::real,
+  add_pointwise_rows(r, schemas({"logaddexp2"}, {kDefaultTail}), operands, Typing::real,
                      [](Context&, Terms x) { return log_add_exp(x, ScalarOp::exp2, [](Term t) { return (t + 1).apply(ScalarOp::log2); }); });
   const char *other_scalar = ".other_scalar(Tensor self, Scalar other)", *self_scalar = ".self_scalar(Scalar self, Tensor other)";
-  add_pointwise_rows(r, schemas({"xlogy"}, {kTensor, ".Scalar_Self(Scalar self, Tensor other)", ".Scalar_Other(Tensor self, Scalar other)"}), operands,
+  add_pointwise_rows(r, schemas({"xlogy"}, {kTensorTail, ".Scalar_Self(Scalar self, Tensor other)", ".Scalar_Other(Tensor self, Scalar other)"}), operands,
                      Typing::real, x_log(ScalarOp::log));
-  add_pointwise_rows(r, schemas({"special_xlogy"}, {kDefault, other_scalar, self_scalar}), operands, Typing::real, x_log(ScalarOp::log));
-  add_pointwise_rows(r, schemas({"special_xlog1py"}, {kDefault, other_scalar, self_scalar}), operands, Typing::real, x_log(ScalarOp::log1p));
-  add_pointwise_rows(r, schemas({"special_zeta"}, {kDefault, other_scalar, self_scalar}), operands, Typing::real, of(ScalarOp::zeta));
-  add_pointwise_rows(r, schemas({"igamma", "special_gammainc"}, {kDefault}), operands, Typing::real, of(ScalarOp::igamma));
-  add_pointwise_rows(r, schemas({"igammac", "special_gammaincc"}, {kDefault}), operands, Typing::real, of(ScalarOp::igammac));
+  add_pointwise_rows(r, schemas({"special_xlogy"}, {kDefaultTail, other_scalar, self_scalar}), operands, Typing::real, x_log(ScalarOp::log));
+  add_pointwise_rows(r, schemas({"special_xlog1py"}, {kDefaultTail, other_scalar, self_scalar}), operands, Typing::real, x_log(ScalarOp::log1p));
+  add_pointwise_rows(r, schemas({"special_zeta"}, {kDefaultTail, other_scalar, self_scalar}), operands, Typing::real, body_of(ScalarOp::zeta));
+  add_pointwise_rows(r, schemas({"igamma", "special_gammainc"}, {kDefaultTail}), operands, Typing::real, body_of(ScalarOp::igamma));
+  add_pointwise_rows(r, schemas({"igammac", "special_gammaincc"}, {kDefaultTail}), operands, Typing::real, body_of(ScalarOp::igammac));
 }
 
 void add_pairs(Registry& r) {
   const std::vector<std::string> operands = {"self", "other"};
-  add_pointwise_rows(r, schemas({"atan2", "arctan2"}, {kDefault}), operands, Typing::real, of(ScalarOp::atan2));
-  add_pointwise_rows(r, schemas({"copysign"}, {kTensor, kScalar}), operands, Typing::real, of(ScalarOp::copysign));
-  add_pointwise_rows(r, schemas({"hypot"}, {kDefault}), operands, Typing::common, of(ScalarOp::hypot));
-  add_pointwise_rows(r, schemas({"nextafter"}, {kDefault}), operands, Typing::common, of(ScalarOp::nextafter));
-  add_pointwise_rows(r, schemas({"gcd"}, {kDefault}), operands, Typing::common, of(ScalarOp::gcd));
-  add_pointwise_rows(r, schemas({"lcm"}, {kDefault}), operands, Typing::common, [](Context&, Terms x) {
+  add_pointwise_rows(r, schemas({"atan2", "arctan2"}, {kDefaultTail}), operands, Typing::real, body_of(ScalarOp::atan2));
+  add_pointwise_rows(r, schemas({"copysign"}, {kTensorTail, kScalarTail}), operands, Typing::real, body_of(ScalarOp::copysign));
+  add_pointwise_rows(r, schemas({"hypot"}, {kDefaultTail}), operands, Typing::common, body_of(ScalarOp::hypot));
+  add_pointwise_rows(r, schemas({"nextafter"}, {kDefaultTail}), operands, Typing::common, body_of(ScalarOp::nextafter));
+  add_pointwise_rows(r, schemas({"gcd"}, {kDefaultTail}), operands, Typing::common, body_of(ScalarOp::gcd));
+  add_pointwise_rows(r, schemas({"lcm"}, {kDefaultTail}), operands, Typing::common, [](Context&, Terms x) {
     const Term g = x[0].apply(ScalarOp::gcd, x[1]), divisor = equal(g, 0).pick(g.of(1), g);
     return abs(x[0].apply(ScalarOp::trunc_div, divisor) * x[1]);
   });

@@ -8,22 +8,15 @@ namespace {
 
 using Terms = std::span<const Term>;
 
-constexpr const char* kTensor = ".Tensor(Tensor self, Tensor other)";
-constexpr const char* kScalar = ".Scalar(Tensor self, Scalar other)";
-constexpr const char* kScalarTensor = ".Scalar_Tensor(Scalar self, Tensor other)";
-constexpr const char* kDefault = "(Tensor self, Tensor other)";
+constexpr const char* kScalarTensorTail = ".Scalar_Tensor(Scalar self, Tensor other)";
 
 std::vector<std::string> both() { return {"self", "other"}; }
-
-Body of(ScalarOp op) {
-  return [op](Context&, Terms x) { return x[0].apply(op, x[1]); };
-}
 
 Term truth(Term x) { return x.as(DType::boolean); }
 
 void add_relations(Registry& r) {
   const auto add = [&](std::initializer_list<const char*> names, ScalarOp op) {
-    add_pointwise_rows(r, schemas(names, {kTensor, kScalar}), both(), Typing::relation, of(op));
+    add_pointwise_rows(r, schemas(names, {kTensorTail, kScalarTail}), both(), Typing::relation, body_of(op));
   };
   add({"eq"}, ScalarOp::eq);
   add({"ne", "not_equal"}, ScalarOp::ne);
@@ -36,7 +29,7 @@ void add_relations(Registry& r) {
 /// Each operand counts by its own truth; they are not promoted.
 void add_logic(Registry& r) {
   const auto add = [&](const char* name, ScalarOp op) {
-    add_rows(r, schemas({name}, {kDefault}), [op](Context& c) {
+    add_rows(r, schemas({name}, {kDefaultTail}), [op](Context& c) {
       c.set(0, compute(
                    c.build(), [op](Term x, Term y) { return truth(x).apply(op, truth(y)); }, c.tensor("self"), c.tensor("other")));
     });
@@ -52,16 +45,16 @@ void add_logic(Registry& r) {
 
 void add_bits(Registry& r) {
   const auto add = [&](const char* name, const char* operator_name, ScalarOp op) {
-    add_pointwise_rows(r, schemas({name}, {kTensor, kScalar, kScalarTensor}), both(), Typing::common, of(op));
-    add_pointwise_rows(r, schemas({operator_name}, {kTensor, kScalar}), both(), Typing::common, of(op));
+    add_pointwise_rows(r, schemas({name}, {kTensorTail, kScalarTail, kScalarTensorTail}), both(), Typing::common, body_of(op));
+    add_pointwise_rows(r, schemas({operator_name}, {kTensorTail, kScalarTail}), both(), Typing::common, body_of(op));
   };
   add("bitwise_and", "__and__", ScalarOp::bit_and);
   add("bitwise_or", "__or__", ScalarOp::bit_or);
   add("bitwise_xor", "__xor__", ScalarOp::bit_xor);
   const auto add_shift = [&](const char* name, const char* operator_name, ScalarOp op) {
     const char* tensor_scalar = ".Tensor_Scalar(Tensor self, Scalar other)";
-    add_pointwise_rows(r, schemas({name}, {kTensor, tensor_scalar, kScalarTensor}), both(), Typing::common, of(op));
-    add_pointwise_rows(r, schemas({operator_name}, {kTensor, kScalar}), both(), Typing::common, of(op));
+    add_pointwise_rows(r, schemas({name}, {kTensorTail, tensor_scalar, kScalarTensorTail}), both(), Typing::common, body_of(op));
+    add_pointwise_rows(r, schemas({operator_name}, {kTensorTail, kScalarTail}), both(), Typing::common, body_of(op));
   };
   add_shift("bitwise_left_shift", "__lshift__", ScalarOp::shift_left);
   add_shift("bitwise_right_shift", "__rshift__", ScalarOp::shift_right);
@@ -106,7 +99,7 @@ void convert_isin(Context& c) {
   if (tests.tensor.defined()) tests.tensor = b.reshape(tests.tensor, {tests.tensor.numel()});
   const bool invert = c.flag("invert");
   const Input inputs[] = {elements, tests};
-  const Val same = pointwise(c, inputs, Typing::relation, of(ScalarOp::eq));
+  const Val same = pointwise(c, inputs, Typing::relation, body_of(ScalarOp::eq));
   const Val found = same.rank() == 0 ? same : b.reduce(ir::ReduceKind::any, same, {-1}, false, DType::boolean);
   c.set(0, invert ? b.unary(ScalarOp::logical_not, found) : found);
 }
@@ -159,14 +152,14 @@ void add_choices(Registry& r) {
   add_rows(r, schemas({"clamp_min"}, {"(Tensor self, Scalar min)", ".Tensor(Tensor self, Tensor min)"}), [](Context& c) { convert_clamp(c, true, false); });
   add_rows(r, schemas({"clamp_max"}, {"(Tensor self, Scalar max)", ".Tensor(Tensor self, Tensor max)"}), [](Context& c) { convert_clamp(c, false, true); });
   const auto add = [&](std::initializer_list<const char*> names, const char* tail, ScalarOp op) {
-    add_pointwise_rows(r, schemas(names, {tail}), both(), Typing::common, of(op));
+    add_pointwise_rows(r, schemas(names, {tail}), both(), Typing::common, body_of(op));
   };
-  add({"maximum"}, kDefault, ScalarOp::maximum);
-  add({"minimum"}, kDefault, ScalarOp::minimum);
+  add({"maximum"}, kDefaultTail, ScalarOp::maximum);
+  add({"minimum"}, kDefaultTail, ScalarOp::minimum);
   add({"max"}, ".other(Tensor self, Tensor other)", ScalarOp::maximum);
   add({"min"}, ".other(Tensor self, Tensor other)", ScalarOp::minimum);
-  add({"fmax"}, kDefault, ScalarOp::fmax);
-  add({"fmin"}, kDefault, ScalarOp::fmin);
+  add({"fmax"}, kDefaultTail, ScalarOp::fmax);
+  add({"fmin"}, kDefaultTail, ScalarOp::fmin);
   add_pointwise_rows(r, {"aten::heaviside(Tensor self, Tensor values)"}, {"self", "values"}, Typing::common,
                      [](Context&, Terms x) { return equal(x[0], 0).pick(x[1], (x[0] > 0).pick(x[0].of(1), x[0].of(0))); });
 }

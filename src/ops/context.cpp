@@ -33,8 +33,6 @@ std::optional<double> constant_real(const Expr& e) {
   return std::nullopt;
 }
 
-bool is_relation(const Expr& e) { return e.op() >= sym::Op::eq && e.op() <= sym::Op::logical_not; }
-
 }  // namespace
 
 bool Context::is_none(std::string_view name) const { return std::holds_alternative<ir::None>(arg(name)); }

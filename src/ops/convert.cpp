@@ -14,8 +14,6 @@ namespace {
 
 using ir::Val;
 
-bool is_relation(const sym::Expr& e) { return e.op() >= sym::Op::eq && e.op() <= sym::Op::logical_not; }
-
 /// Rethrows what is being handled with the node's name and line added, once.
 [[noreturn]] void rethrow_at(const ir::Source& source) {
   const auto add = [&](const auto& e) {

@@ -33,6 +33,9 @@ struct Schema {
 /// torch, which have none. Throws InvalidArgument with the place on bad text.
 Schema parse_schema(std::string_view text);
 
+/// Whether an expression is a truth value: a relation or a connective of relations.
+inline bool is_relation(const sym::Expr& e) { return e.op() >= sym::Op::eq && e.op() <= sym::Op::logical_not; }
+
 /// What a converter sees: the node's arguments by schema name with defaults filled in, the builder, and what the exporter says of the outputs.
 class Context {
  public:

@@ -101,7 +101,7 @@ Val repeat(Builder& b, Val x, Shape times) {
 }
 
 /// Every element `repeats` times in a row, along a dimension or flat.
-void convert_repeat_interleave(Context& c) {
+void convert_repeat_each(Context& c) {
   Builder& b = c.build();
   const Val self = c.tensor("self");
   const bool flat = c.is_none("dim");
@@ -116,7 +116,7 @@ void convert_repeat_interleave(Context& c) {
 void add_repeats(Registry& r) {
   add_rows(r, {"aten::repeat(Tensor self, SymInt[] repeats)"}, [](Context& c) { c.set(0, repeat(c.build(), c.tensor("self"), c.ints("repeats"))); });
   add_rows(r, {"aten::tile(Tensor self, SymInt[] dims)"}, [](Context& c) { c.set(0, repeat(c.build(), c.tensor("self"), c.ints("dims"))); });
-  add_rows(r, {"aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None)"}, convert_repeat_interleave);
+  add_rows(r, {"aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None)"}, convert_repeat_each);
 }
 
 }  // namespace

@@ -58,13 +58,13 @@ void convert_rms_norm(Context& c, bool stats) {
 
 // ---- batch norm ----
 
-struct Moments {
+struct ChannelMoments {
   Val mean, var;  // var is the biased one
   Expr count;     // values that each is taken over
 };
 
 /// Mean and variance over `axes`, in f32 for narrower input.
-Moments moments(Builder& b, Val x, const std::vector<int>& axes) {
+ChannelMoments moments(Builder& b, Val x, const std::vector<int>& axes) {
   const Val wide = b.cast(x, compute_type(x.dtype()));
   Expr count = 1;
   for (int a : axes) count = count * x.size(a);
@@ -91,7 +91,7 @@ std::vector<int> all_but_channels(Val x, bool batch) {
 struct Running {
   Val mean, var;
 };
-Running updated(Builder& b, const Running& old, const Moments& seen, double momentum) {
+Running updated(Builder& b, const Running& old, const ChannelMoments& seen, double momentum) {
   const auto blend = [&](Val running, Val fresh, bool unbiased) {
     const auto body = [&](Term r, Term f) {
       const Term value = unbiased ? f * (f.of(seen.count) / (f.of(seen.count) - 1)) : f;
@@ -109,7 +109,7 @@ Val normalize(Builder& b, Val x, Val mean, Val var, Val w, Val bias, double eps)
 
 struct BatchNorm {
   Val y;
-  Moments seen;  // undefined values in inference
+  ChannelMoments seen;  // undefined values in inference
   Running running;
   double eps = 0, momentum = 0;
 };
@@ -128,7 +128,7 @@ BatchNorm batch_norm(Context& c, bool training) {
 
 Running running_stats(Context& c) { return {c.tensor_or_none("running_mean"), c.tensor_or_none("running_var")}; }
 
-void write_running(Context& c, const Moments& seen, double momentum) {
+void write_running(Context& c, const ChannelMoments& seen, double momentum) {
   const Running old = running_stats(c);
   if (!old.mean.defined()) return;
   const Running now = updated(c.build(), old, seen, momentum);
@@ -220,7 +220,7 @@ void convert_instance_norm(Context& c) {
   REPRISE_CHECK(channels.has_value(), ShapeError, "[ops/instance_norm] the number of channels must be fixed (got {})", x.size(1).str());
   c.set(0, b.cast(b.group_norm(b.cast(x, t), *channels, cast_or_none(b, w, t), cast_or_none(b, bias, t), eps, false).y, x.dtype()));
   if (!running_stats(c).mean.defined()) return;
-  Moments seen = moments(b, x, all_but_channels(x, false));
+  ChannelMoments seen = moments(b, x, all_but_channels(x, false));
   const auto mean_over_batch = [&](Val v) {
     return compute(
         b, [&](Term s) { return s / s.of(x.size(0)); }, sum(b, v, {0}));

@@ -39,7 +39,7 @@ Val without_nan(Builder& b, Val x) {
       b, [](Term a) { return is_nan(a).pick(a.of(0), a); }, x);
 }
 
-void add_sums(Registry& r) {
+void add_sum_reductions(Registry& r) {
   const std::string dims = "(Tensor self, int[1]? dim";
   add_reduction(r, {std::string("aten::sum(Tensor self") + kDType, "aten::sum.dim_IntList" + dims + ", bool keepdim=False" + kDType},
                 [](Context& c, const Reduction& x) { c.set(0, run(c, ReduceKind::sum, x, x.self, wide(c, x.self.dtype()))); });
@@ -133,7 +133,7 @@ void convert_logsumexp(Context& c, const Reduction& x) {
 }  // namespace
 
 void add_reductions(Registry& r) {
-  add_sums(r);
+  add_sum_reductions(r);
   add_truth(r);
   add_extrema(r);
   add_reduction(r, schemas({"logsumexp", "special_logsumexp"}, {"(Tensor self, int[1] dim, bool keepdim=False)"}), convert_logsumexp);

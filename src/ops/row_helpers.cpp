@@ -78,6 +78,10 @@ Val pointwise(Context& c, const std::vector<std::string>& operands, Typing typin
   return pointwise(c, inputs, typing, body);
 }
 
+Body body_of(ScalarOp op) {
+  return [op](Context&, std::span<const Term> x) { return x[0].apply(op, x[1]); };
+}
+
 std::vector<std::string> schemas(std::initializer_list<const char*> names, std::initializer_list<const char*> tails) {
   std::vector<std::string> out;
   for (const char* name : names)

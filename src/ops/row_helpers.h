@@ -34,11 +34,18 @@ DType arithmetic_type(DType t);
 /// cast to the op's type.
 using Body = std::function<Term(Context&, std::span<const Term>)>;
 
+/// The body that applies one scalar op to two operands.
+Body body_of(ScalarOp op);
+
 /// Broadcasts, casts to the arithmetic type of `common`, runs `body` and rounds to `result`. Numbers are rounded to `common` first when `round_numbers`.
 Val pointwise(Context& c, std::span<const Input> inputs, DType common, DType result, const Body& body, bool round_numbers = false);
 Val pointwise(Context& c, std::span<const Input> inputs, Typing typing, const Body& body);
 Val pointwise(Context& c, const std::vector<std::string>& operands, Typing typing, const Body& body);
 
+/// Tails of schemas of two operands.
+constexpr const char* kTensorTail = ".Tensor(Tensor self, Tensor other)";
+constexpr const char* kScalarTail = ".Scalar(Tensor self, Scalar other)";
+constexpr const char* kDefaultTail = "(Tensor self, Tensor other)";
 /// "aten::" + name + tail for every pair.
 std::vector<std::string> schemas(std::initializer_list<const char*> names, std::initializer_list<const char*> tails);
 

@@ -13,9 +13,9 @@ using core::Op;
 using ir::ValueId;
 using ir::ValueKind;
 
-class Folder {
+class BatchNormFolder {
  public:
-  explicit Folder(ir::Graph& graph) : graph_(graph) {
+  explicit BatchNormFolder(ir::Graph& graph) : graph_(graph) {
     ir::for_each_node(graph.body.nodes, [&](const ir::Node& node) {
       for (const auto x : node.inputs) ++uses_[graph.at(x).root];
       for (const auto& region : node.regions) {
@@ -129,6 +129,6 @@ class Folder {
 
 }  // namespace
 
-void fold_batch_norm(ir::Graph& graph) { Folder(graph).run(graph.body); }
+void fold_batch_norm(ir::Graph& graph) { BatchNormFolder(graph).run(graph.body); }
 
 }  // namespace reprise::passes

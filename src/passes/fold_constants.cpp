@@ -40,9 +40,9 @@ bool attrs_are_fixed(const core::Attrs& attrs) {
   });
 }
 
-class Folder {
+class ConstantFolder {
  public:
-  Folder(ir::Graph& graph, int threads) : graph_(graph), threads_(threads) {}
+  ConstantFolder(ir::Graph& graph, int threads) : graph_(graph), threads_(threads) {}
 
   void run(ir::Region& region) {
     auto kept = region.nodes.begin();
@@ -116,6 +116,6 @@ class Folder {
 
 }  // namespace
 
-void fold_constants(ir::Graph& graph, int threads) { Folder(graph, threads).run(graph.body); }
+void fold_constants(ir::Graph& graph, int threads) { ConstantFolder(graph, threads).run(graph.body); }
 
 }  // namespace reprise::passes

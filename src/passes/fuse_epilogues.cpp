@@ -16,13 +16,13 @@ using core::ScalarProgram;
 using ir::ValueId;
 
 // Larger ones cost registers that the contraction needs.
-constexpr std::size_t kMaxOperands = 4, kMaxCode = 48;
+constexpr std::size_t kMaxOperands = 4, kMaxEpilogueCode = 48;
 
 bool is_contraction(const ir::Node& node) { return (node.op == Op::matmul || node.op == Op::conv) && !node.attrs.has("epilogue"); }
 
-class Fuser {
+class EpilogueFuser {
  public:
-  explicit Fuser(ir::Graph& graph) : graph_(graph), readers_(graph) {}
+  explicit EpilogueFuser(ir::Graph& graph) : graph_(graph), readers_(graph) {}
 
   void run(ir::Region& region) {
     std::vector<std::optional<ir::Node>> nodes;
@@ -49,7 +49,7 @@ class Fuser {
                                      const std::unordered_map<ValueId, std::size_t>& makers) const {
     if (node.op != Op::pointwise || node.outputs.size() != 1 || node.inputs.size() > kMaxOperands + 1) return std::nullopt;
     const ScalarProgram& program = *node.attrs.program("program");
-    if (!program.symbols.empty() || program.code.size() > kMaxCode) return std::nullopt;
+    if (!program.symbols.empty() || program.code.size() > kMaxEpilogueCode) return std::nullopt;
     std::optional<std::size_t> best;
     for (const ValueId x : node.inputs) {
       const auto found = makers.find(graph_.at(x).root);
@@ -133,6 +133,6 @@ class Fuser {
 
 }  // namespace
 
-void fuse_epilogues(ir::Graph& graph) { Fuser(graph).run(graph.body); }
+void fuse_epilogues(ir::Graph& graph) { EpilogueFuser(graph).run(graph.body); }
 
 }  // namespace reprise::passes

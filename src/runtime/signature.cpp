@@ -47,8 +47,8 @@ SignatureEntry::Kind kind_of(plan::InputSpec::Kind kind) {
 }
 
 SignatureEntry::Kind kind_of(plan::OutputSpec::Kind kind) {
-  using Kind = SignatureEntry::Kind;
-  constexpr Kind kKinds[] = {Kind::tensor, Kind::integer, Kind::real, Kind::boolean, Kind::text, Kind::none};
+  using Out = SignatureEntry::Kind;
+  constexpr Out kKinds[] = {Out::tensor, Out::integer, Out::real, Out::boolean, Out::text, Out::none};
   return kKinds[static_cast<std::size_t>(kind)];
 }
 

@@ -13,13 +13,13 @@ constexpr std::size_t kMaxTerms = 64;
 constexpr std::size_t kMaxDegree = 64;
 constexpr int kMaxDivisionSteps = 256;
 
-std::int64_t add(std::int64_t a, std::int64_t b) {
+std::int64_t checked_add(std::int64_t a, std::int64_t b) {
   std::int64_t r = 0;
   if (__builtin_add_overflow(a, b, &r)) throw PolynomialOverflow{};
   return r;
 }
 
-std::int64_t mul(std::int64_t a, std::int64_t b) {
+std::int64_t checked_mul(std::int64_t a, std::int64_t b) {
   std::int64_t r = 0;
   if (__builtin_mul_overflow(a, b, &r)) throw PolynomialOverflow{};
   return r;
@@ -42,7 +42,7 @@ Polynomial collect(Polynomial terms) {
   Polynomial out;
   for (Term& term : terms) {
     if (!out.empty() && compare_atoms(out.back().atoms, term.atoms) == 0) {
-      out.back().coefficient = add(out.back().coefficient, term.coefficient);
+      out.back().coefficient = checked_add(out.back().coefficient, term.coefficient);
     } else {
       if (!out.empty() && out.back().coefficient == 0) out.pop_back();
       out.push_back(std::move(term));
@@ -53,7 +53,7 @@ Polynomial collect(Polynomial terms) {
 }
 
 Term multiply(const Term& a, const Term& b) {
-  Term out{mul(a.coefficient, b.coefficient), {}};
+  Term out{checked_mul(a.coefficient, b.coefficient), {}};
   std::merge(a.atoms.begin(), a.atoms.end(), b.atoms.begin(), b.atoms.end(), std::back_inserter(out.atoms), less_atom);
   return out;
 }
@@ -73,7 +73,7 @@ Term monomial(const Expr& e) {
   Term term;
   for (const Expr& factor : e.operands()) {
     if (factor.is_int()) {
-      term.coefficient = mul(term.coefficient, *factor.as_int());
+      term.coefficient = checked_mul(term.coefficient, *factor.as_int());
     } else {
       term.atoms.push_back(factor);
     }
@@ -137,7 +137,7 @@ std::optional<Term> exact_quotient(const Term& term, const Term& by) {
 
 }  // namespace
 
-std::int64_t checked_negate(std::int64_t value) { return mul(value, -1); }
+std::int64_t checked_negate(std::int64_t value) { return checked_mul(value, -1); }
 
 std::int64_t constant_term(const Polynomial& p) { return p.empty() || !p.back().atoms.empty() ? 0 : p.back().coefficient; }
 
@@ -165,7 +165,7 @@ Polynomial multiply(std::span<const Expr> factors) {
   std::vector<Expr> sums;
   for (const Expr& f : flat) {
     if (f.is_int()) {
-      single.coefficient = mul(single.coefficient, *f.as_int());
+      single.coefficient = checked_mul(single.coefficient, *f.as_int());
     } else if (f.op() == Op::add && expand) {
       sums.push_back(f);
     } else {

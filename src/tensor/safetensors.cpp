@@ -13,8 +13,8 @@
 namespace reprise::tensor {
 namespace {
 
-constexpr std::size_t kPrefix = 8;
-constexpr std::size_t kMaxHeader = 100'000'000;  // the reference implementation's limit
+constexpr std::size_t kLengthField = 8;
+constexpr std::size_t kMaxJson = 100'000'000;  // the reference implementation's limit
 constexpr std::array<std::string_view, kDTypeCount> kTypes = {"BOOL", "U8", "I8", "I16", "I32", "I64", "F16", "BF16", "F32", "F64", "U16", "U32", "U64"};
 
 struct Entry {
@@ -51,12 +51,12 @@ class Parser {
 
   std::string_view header_text() {
     std::uint64_t length = 0;
-    const bool has_prefix = bytes_.size() >= kPrefix;
-    if (has_prefix) std::memcpy(&length, bytes_.data(), kPrefix);
-    REPRISE_CHECK(has_prefix && length <= kMaxHeader && length <= bytes_.size() - kPrefix, FormatError,
+    const bool has_prefix = bytes_.size() >= kLengthField;
+    if (has_prefix) std::memcpy(&length, bytes_.data(), kLengthField);
+    REPRISE_CHECK(has_prefix && length <= kMaxJson && length <= bytes_.size() - kLengthField, FormatError,
                   "[tensor/safetensors] {}: not a safetensors file, or truncated (header of {} bytes in a file of {})", label_, length, bytes_.size());
-    data_ = bytes_.subspan(kPrefix + length);
-    return {reinterpret_cast<const char*>(bytes_.data()) + kPrefix, length};
+    data_ = bytes_.subspan(kLengthField + length);
+    return {reinterpret_cast<const char*>(bytes_.data()) + kLengthField, length};
   }
 
   Entry entry(std::string name, const base::JsonValue& value) const {

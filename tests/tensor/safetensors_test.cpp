@@ -41,7 +41,7 @@ TEST(Safetensors, RoundTrip) {
   EXPECT_EQ(back.metadata.at("format"), "pt");
   ASSERT_EQ(back.tensors.size(), tensors.size());
   for (const auto& [name, t] : tensors) {
-    const auto found = std::find_if(back.tensors.begin(), back.tensors.end(), [&](const auto& b) { return b.first == name; });
+    const auto found = std::find_if(back.tensors.begin(), back.tensors.end(), [&wanted = name](const auto& b) { return b.first == wanted; });
     ASSERT_NE(found, back.tensors.end());
     EXPECT_EQ(found->second.dtype(), t.dtype());
     EXPECT_EQ(found->second.sizes(), t.sizes());

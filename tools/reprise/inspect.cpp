@@ -20,7 +20,7 @@ namespace reprise::cli {
 
 namespace {
 
-struct Flags {
+struct InspectFlags {
   std::string model;
   bool graph = false, core = false, plan = false, memory = false, json = false;
   CompileFlags compile;
@@ -113,7 +113,7 @@ void print_json(const Module& module, const exec::MemoryReport& m) {
   fmt::print("{}\n", json.str());
 }
 
-int run(const Flags& flags) {
+int inspect(const InspectFlags& flags) {
   const bool program = is_program(flags.model);
   REPRISE_CHECK(program || (!flags.graph && !flags.core), InvalidArgument, "[inspect/model] '{}' is a compiled module: --graph and --core need the .pt2",
                 flags.model);
@@ -145,7 +145,7 @@ int run(const Flags& flags) {
 }  // namespace
 
 Verb add_inspect(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<InspectFlags>();
   app.add_option("model", flags->model, ".pt2 program or .rpz module")->required();
   auto* graph = app.add_flag("--graph", flags->graph, "The ATen graph, a line a node");
   auto* core = app.add_flag("--core", flags->core, "The core graph after all passes");
@@ -159,7 +159,7 @@ Verb add_inspect(CLI::App& app) {
   core->excludes(plan)->excludes(memory);
   plan->excludes(memory);
   flags->compile.add_to(app);
-  return [flags] { return run(*flags); };
+  return [flags] { return inspect(*flags); };
 }
 
 }  // namespace reprise::cli

@@ -10,8 +10,8 @@ using sym::Op;
 
 using Values = std::span<const Expr>;
 
-Expr unary(Op op, const Expr& a) { return Expr::make(op, std::vector{a}); }
-Expr to_int(Op op, const Expr& a) { return a.is_real() ? unary(op, a) : a; }
+Expr make_unary(Op op, const Expr& a) { return Expr::make(op, std::vector{a}); }
+Expr to_int(Op op, const Expr& a) { return a.is_real() ? make_unary(op, a) : a; }
 
 struct Rule {
   std::string_view name;  // after the module
@@ -29,7 +29,7 @@ constexpr Rule kRules[] = {
     {"pow", 2, [](Values v) { return sym::pow(v[0], v[1]); }},
     {"neg", 1, [](Values v) { return -v[0]; }},
     {"pos", 1, [](Values v) { return v[0]; }},
-    {"abs", 1, [](Values v) { return unary(Op::abs, v[0]); }},
+    {"abs", 1, [](Values v) { return make_unary(Op::abs, v[0]); }},
     {"eq", 2, [](Values v) { return sym::compare(Op::eq, v[0], v[1]); }},
     {"ne", 2, [](Values v) { return sym::compare(Op::ne, v[0], v[1]); }},
     {"lt", 2, [](Values v) { return sym::compare(Op::lt, v[0], v[1]); }},
@@ -38,15 +38,15 @@ constexpr Rule kRules[] = {
     {"ge", 2, [](Values v) { return sym::compare(Op::ge, v[0], v[1]); }},
     {"and_", 2, [](Values v) { return Expr::make(Op::logical_and, v); }},
     {"or_", 2, [](Values v) { return Expr::make(Op::logical_or, v); }},
-    {"not_", 1, [](Values v) { return unary(Op::logical_not, v[0]); }},
-    {"sym_not", 1, [](Values v) { return unary(Op::logical_not, v[0]); }},
+    {"not_", 1, [](Values v) { return make_unary(Op::logical_not, v[0]); }},
+    {"sym_not", 1, [](Values v) { return make_unary(Op::logical_not, v[0]); }},
     {"sym_max", 2, [](Values v) { return sym::max(v[0], v[1]); }},
     {"sym_min", 2, [](Values v) { return sym::min(v[0], v[1]); }},
     {"sym_int", 1, [](Values v) { return to_int(Op::trunc, v[0]); }},
-    {"sym_float", 1, [](Values v) { return v[0].is_real() ? v[0] : unary(Op::to_float, v[0]); }},
+    {"sym_float", 1, [](Values v) { return v[0].is_real() ? v[0] : make_unary(Op::to_float, v[0]); }},
     {"sym_ite", 3, [](Values v) { return sym::where(v[0], v[1], v[2]); }},
-    {"_sym_sqrt", 1, [](Values v) { return unary(Op::sqrt, v[0]); }},
-    {"sqrt", 1, [](Values v) { return unary(Op::sqrt, v[0]); }},
+    {"_sym_sqrt", 1, [](Values v) { return make_unary(Op::sqrt, v[0]); }},
+    {"sqrt", 1, [](Values v) { return make_unary(Op::sqrt, v[0]); }},
     {"trunc", 1, [](Values v) { return to_int(Op::trunc, v[0]); }},
     {"floor", 1, [](Values v) { return to_int(Op::floor, v[0]); }},
     {"ceil", 1, [](Values v) { return to_int(Op::ceil, v[0]); }},

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 
+#include "base/integers.h"
+
 namespace reprise::kernels::cuda {
 namespace {
+
+using base::ceil_div;
 
 // As in the texts.
 enum Load { kVectorsOfDepth, kVectorsOfLanes, kElementsAlongDepth, kElementsAlongLanes };
@@ -28,8 +32,6 @@ std::span<const Tile> tiles_for(DType dtype) {
   if (on_tensor_cores(dtype)) return kMmaTiles;
   return std::span<const Tile>(kFmaTiles).subspan(item_size(dtype) == kWideSum ? 1 : 0);
 }
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// All of the strides that are used (their dimension has more than one element) are multiples of a vector.
 bool all_multiples(std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides, int count, int except = -1) {

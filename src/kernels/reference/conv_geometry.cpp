@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "base/integers.h"
+
 namespace reprise::kernels::reference {
 namespace {
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+using base::ceil_div;
 
 std::int64_t mod(std::int64_t a, std::int64_t b) {
   const std::int64_t r = a % b;

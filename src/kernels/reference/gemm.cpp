@@ -2,14 +2,16 @@
 
 #include <cstring>
 
+#include "base/integers.h"
 #include "kernels/isa.h"
 #include "kernels/reference/convert.h"
 
 namespace reprise::kernels::reference {
 namespace {
 
+using base::ceil_div;
+
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// dst[k][lane] = src[lane][k] for four lanes and four k; `stride` from lane to lane, `width` from k to k.
 inline void transpose_4x4(const float* src, std::int64_t stride, float* dst, std::int64_t width) {
@@ -52,14 +54,14 @@ struct Pack {
     }
   }
 
-  // In blocks of kBlock k, so that the lines written stay in the cache until all lanes are in.
+  // In blocks of kDepthBlock k, so that the lines written stay in the cache until all lanes are in.
   static void transpose(const E* src, std::int64_t lane_stride, std::int64_t depth_stride, std::int64_t width, std::int64_t depth, T* dst) {
-    constexpr std::int64_t kBlock = 16;
-    for (std::int64_t k0 = 0; k0 < depth; k0 += kBlock) {
-      const std::int64_t n = std::min(kBlock, depth - k0);
+    constexpr std::int64_t kDepthBlock = 16;
+    for (std::int64_t k0 = 0; k0 < depth; k0 += kDepthBlock) {
+      const std::int64_t n = std::min(kDepthBlock, depth - k0);
       std::int64_t lane = 0;
       if constexpr (std::is_same_v<E, float>) {
-        for (; n == kBlock && depth_stride == 1 && lane + 4 <= width; lane += 4) {
+        for (; n == kDepthBlock && depth_stride == 1 && lane + 4 <= width; lane += 4) {
           for (std::int64_t k = k0; k < k0 + n; k += 4) transpose_4x4(src + lane * lane_stride + k, lane_stride, dst + k * Width + lane, Width);
         }
       }

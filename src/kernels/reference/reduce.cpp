@@ -13,7 +13,7 @@
 namespace reprise::kernels::reference {
 namespace {
 
-constexpr std::int64_t kTile = 512;
+constexpr std::int64_t kLanes = 512;
 
 template <class T>
 constexpr T lowest() {
@@ -119,7 +119,7 @@ template <class Fold>
 struct Reduction {
   using T = typename Fold::T;
   using Loop = void (*)(const T*, std::int64_t, T*);
-  static constexpr std::size_t kWorkerBytes = 2 * kTile * sizeof(T);
+  static constexpr std::size_t kWorkerBytes = 2 * kLanes * sizeof(T);
   Layout layout;
   Reader line, around;
   Loop fold_chunk = best<FoldChunk<Fold>>(), fold_tile = best<FoldTile<Fold>>();
@@ -129,8 +129,8 @@ struct Reduction {
   void one_by_one(void* const* bindings, std::int64_t begin, std::int64_t n, T* results, T* buffer) const {
     for (std::int64_t i = 0; i < n; ++i) {
       const std::byte* base = layout.x.at(bindings, begin + i);
-      for (std::int64_t at = 0; at < layout.length(); at += kTile) {
-        const std::int64_t count = std::min(kTile, layout.length() - at);
+      for (std::int64_t at = 0; at < layout.length(); at += kLanes) {
+        const std::int64_t count = std::min(kLanes, layout.length() - at);
         fold_chunk(line.view(base, at, count, buffer), count, results + i);
       }
     }
@@ -147,13 +147,13 @@ struct Reduction {
   void run(void* const* bindings, std::byte* scratch) const {
     parallel_for(layout.threads, layout.results(), grain_for(layout.length()), [&](std::int64_t begin, std::int64_t end, int worker) {
       auto* results = reinterpret_cast<T*>(scratch + static_cast<std::size_t>(worker) * kWorkerBytes);
-      for (std::int64_t at = begin; at < end; at += kTile) {
-        const std::int64_t n = std::min(kTile, end - at);
+      for (std::int64_t at = begin; at < end; at += kLanes) {
+        const std::int64_t n = std::min(kLanes, end - at);
         std::fill_n(results, n, Fold::kStart);
         if (layout.by_tiles)
-          as_tile(bindings, at, n, results, results + kTile);
+          as_tile(bindings, at, n, results, results + kLanes);
         else
-          one_by_one(bindings, at, n, results, results + kTile);
+          one_by_one(bindings, at, n, results, results + kLanes);
         layout.y.write(layout.y_operand.at(bindings), at, n, results);
       }
     });
@@ -188,12 +188,12 @@ struct ArgExtreme {
     const Reader line(layout.x.operand.dtype, layout.x.line, dtype_of<T>());
     return make_step([layout, line](void* const* bindings) {
       parallel_for(layout.threads, layout.results(), grain_for(2 * layout.length()), [&](std::int64_t begin, std::int64_t end, int) {
-        T buffer[kTile];
+        T buffer[kLanes];
         for (std::int64_t i = begin; i < end; ++i) {
           T extreme{};
           std::int64_t where = 0;
-          for (std::int64_t at = 0; at < layout.length(); at += kTile) {
-            const std::int64_t n = std::min(kTile, layout.length() - at);
+          for (std::int64_t at = 0; at < layout.length(); at += kLanes) {
+            const std::int64_t n = std::min(kLanes, layout.length() - at);
             scan(line.view(layout.x.at(bindings, i), at, n, buffer), n, at, extreme, where);
           }
           layout.y.write(layout.y_operand.at(bindings), i, 1, &where);

@@ -94,7 +94,7 @@ struct Scan {
 };
 
 template <class T>
-StepPtr make_extreme(const StepSpec& spec, const std::string& kind) {
+StepPtr make_running_extreme(const StepSpec& spec, const std::string& kind) {
   return kind == "max" ? Scan<RunningExtreme<T, true>>::make(spec) : Scan<RunningExtreme<T, false>>::make(spec);
 }
 
@@ -111,8 +111,8 @@ StepPtr make_scan(const StepSpec& spec) {
   if (kind == "prod") return real ? Scan<RunningProduct<double>>::make(spec) : Scan<RunningProduct<std::uint64_t>>::make(spec);
   if (kind == "logsumexp") return Scan<RunningLogSumExp>::make(spec);
   check(extreme, spec, "unknown kind");
-  if (real) return make_extreme<double>(spec, kind);
-  return spec.outputs[0].dtype == DType::u64 ? make_extreme<std::uint64_t>(spec, kind) : make_extreme<std::int64_t>(spec, kind);
+  if (real) return make_running_extreme<double>(spec, kind);
+  return spec.outputs[0].dtype == DType::u64 ? make_running_extreme<std::uint64_t>(spec, kind) : make_running_extreme<std::int64_t>(spec, kind);
 }
 
 }  // namespace reprise::kernels::reference

@@ -58,7 +58,7 @@ struct Softmax {
 };
 
 template <class T>
-StepPtr make(const StepSpec& spec) {
+StepPtr make_of(const StepSpec& spec) {
   const OperandRef &x = spec.inputs[0], &y = spec.outputs[0];
   const std::vector<int> axis = axis_list(spec, x.rank);
   Softmax<T> softmax{.x = lines_over(x, axis), .y = lines_over(y, axis), .log = spec.attrs->flag("log", false), .threads = std::max(1, spec.threads)};
@@ -74,7 +74,7 @@ StepPtr make_softmax(const StepSpec& spec) {
   check_counts(spec, 1, 1, 1);
   check(same_shape(spec.inputs[0], spec.outputs[0]), spec, "sizes differ");
   check(is_floating(spec.inputs[0].dtype), spec, "the input is not real");
-  return spec.inputs[0].dtype == DType::f64 ? make<double>(spec) : make<float>(spec);
+  return spec.inputs[0].dtype == DType::f64 ? make_of<double>(spec) : make_of<float>(spec);
 }
 
 }  // namespace reprise::kernels::reference
