@@ -97,7 +97,8 @@ TEST(Rpz, WeightsAreMappedAndAligned) {
 
 TEST(Rpz, SectionsOfADeviceAreKeptAsTheyAre) {
   auto plan = *sample_plan();
-  const std::string content("\177ELF or whatever\0 it is", 26);
+  using namespace std::string_literals;
+  const std::string content = "\177ELF or whatever\0 it is"s;
   auto bytes = Tensor::empty(std::vector<std::int64_t>{static_cast<std::int64_t>(content.size())}, DType::u8);
   std::copy(content.begin(), content.end(), bytes.data_as<char>());
   plan.sections = {{"k.cubin", bytes}, {"choices.txt", Tensor::empty(std::vector<std::int64_t>{0}, DType::u8)}};
