@@ -56,7 +56,7 @@ SPILLS = {
     r"conv_direct<": "around the call of 64-bit division, once an output",
     r"gemm_mma<\w+(, \d+){8}, 2,": "around the call of 64-bit division, once a row",
     r"attention_mma<bf16_t, 128, 128": "36 bytes at most, where a thread's sums and scores take all registers of sm_100 and sm_120",
-    r"gemm_fma<(u64_t|bool)": "24 bytes at most around the loop: a thread's sums of 64-bit or narrow integers",
+    r"gemm_fma<(u64_t|bool)": "24 bytes at most, around the call of 64-bit division, once a row",
     r"gemm_mma<f16_t, 32, 32": "36 bytes at most, around the call of 64-bit division, once a row",
 }
 
