@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Each patch in tests/runtime/mutants breaks the runtime in one way. Applies one after the other to this tree, builds test_runtime and shows that the test that
-# the patch names fails, and whether the model checker finds it too. Restores the tree. Usage: check_mutants.sh BUILD_DIR [PATCH…]
+# Each patch in tests/runtime/mutants breaks the runtime in one way. Applies one after the other to this tree, builds test_runtime (and the program that its line
+# `Binary:` names) and shows that the test that the patch names fails, and whether the model checker finds it too. Restores the tree. Usage: check_mutants.sh BUILD_DIR [PATCH…]
 set -euo pipefail
 build=$(realpath "${1:?usage: check_mutants.sh BUILD_DIR [PATCH…]}")
 shift
@@ -13,17 +13,19 @@ undo() {
   applied=
 }
 trap undo EXIT
-run() { bash -c '"$0" --gtest_brief=1 --gtest_filter="$1"; exit $?' "$build/tests/test_runtime" "$1" > /dev/null 2>&1; }
+run() { bash -c '"$0" --gtest_brief=1 --gtest_filter="$1"; exit $?' "$build/tests/$2" "$1" > /dev/null 2>&1; }
 
 missed=0
 for patch in "${patches[@]}"; do
   test=$(sed -n 's/^Test: //p' "$patch")
+  binary=$(sed -n 's/^Binary: //p' "$patch")
+  binary=${binary:-test_runtime}
   git apply "$patch"
   applied=$patch
-  ninja -C "$build" test_runtime > "$build/mutant.log" 2>&1 || { cat "$build/mutant.log"; exit 1; }
+  ninja -C "$build" test_runtime "$binary" > "$build/mutant.log" 2>&1 || { cat "$build/mutant.log"; exit 1; }
   checker=found
-  if run 'Modes/ModeChecker.*'; then checker="not found"; fi
-  if run "$test"; then
+  if run 'Modes/ModeChecker.*' test_runtime; then checker="not found"; fi
+  if run "$test" "$binary"; then
     echo "MISSED $(basename "$patch" .patch): $test passes (model checker: $checker)"
     missed=1
   else

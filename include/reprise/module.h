@@ -58,6 +58,8 @@ struct CommandTime {
 };
 
 struct LoadOptions {
+  /// Instead of the device that the module was saved for. No other one is touched.
+  std::optional<Device> device = std::nullopt;
   /// A module's kernels are made for one GPU architecture. On another one they are compiled anew from their sources, which takes NVRTC and seconds; false: that
   /// is a DeviceError.
   bool allow_recompile = true;
@@ -117,13 +119,15 @@ class Module {
   void set_state(std::string_view name, const Tensor& value);
   void reset_state();
 
-  /// A replica on another device that shares weights and has a state of its own.
+  /// A replica on another device, so that one program serves many at once: shares the plan and the mapped file, and on one host the weights as they are and as
+  /// kernels packed them; starts with this module's settings, and with the initial state as its own. Throws DeviceError, OutOfMemory.
   [[nodiscard]] Module to(Device device) const;
 
   /// Writes a `.rpz` atomically. Saves the initial state; from a GPU the compiled kernels as well, and which kernels were measured to be the fastest. Throws
   /// WriteError.
   void save(const std::string& path) const;
-  /// Loads a `.rpz`. The file stays mapped. Throws FormatError; DeviceError: the device is not there, or kernels for it neither.
+  /// Loads a `.rpz`. The file stays mapped. Opens one device and no other. Throws FormatError; DeviceError: the device is not there, or kernels for it
+  /// neither.
   static Module load(const std::string& path, const LoadOptions& options = {});
 
   [[nodiscard]] const std::shared_ptr<Impl>& impl() const { return impl_; }

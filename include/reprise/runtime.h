@@ -128,6 +128,32 @@ class OutputAllocator {
 /// ModeConflict when the module has a graph scope with on_uncapturable = error.
 [[nodiscard]] ModuleScope enable_output_allocator(const Module& module, std::shared_ptr<OutputAllocator> allocator = nullptr);
 
+/// Process-wide, off at first; takes effect at once: a call sees it as it was when it began. On: every call compares the module's device with the caller's
+/// current one (a difference is logged, and counted in Module::stats), one thread at a time switches between devices, inputs on another device are moved (a
+/// warning for each; counted as staged by other_device; mutated ones are written back) instead of being an error, a module saved for a device that is not here
+/// is loaded on another one of its type, and where there is none DeviceError says that no compatible device was found.
+void set_multi_device_safe_mode(bool on);
+[[nodiscard]] bool get_multi_device_safe_mode();
+
+/// The same for a scope: the newest open one counts, and setting the mode by hand sets it for that one; closing the last restores what was on before the first.
+class MultiDeviceSafeModeScope {
+ public:
+  explicit MultiDeviceSafeModeScope(bool on = true);
+  MultiDeviceSafeModeScope(MultiDeviceSafeModeScope&& other) noexcept : id_(std::exchange(other.id_, 0)) {}
+  MultiDeviceSafeModeScope& operator=(MultiDeviceSafeModeScope&&) = delete;
+  ~MultiDeviceSafeModeScope() { close(); }
+  /// Once; later ones do nothing.
+  void close() noexcept;
+
+ private:
+  std::uint64_t id_;
+};
+
+/// The calling thread's current device of a type: what cudaGetDevice tells, cpu:0 at first. Every call of a module makes the module's device current until it
+/// returns or throws, and then this one again. Throws DeviceError where there is no such device.
+[[nodiscard]] Device current_device(DeviceType type);
+void set_current_device(Device device);
+
 /// Uninitialized, contiguous memory on any device. Throws DeviceError, OutOfMemory.
 [[nodiscard]] Tensor empty(std::span<const std::int64_t> sizes, DType dtype, Device device);
 /// A contiguous copy on `device` of a tensor anywhere; complete on return. Throws DeviceError, OutOfMemory.

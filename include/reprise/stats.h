@@ -40,7 +40,9 @@ struct ModuleStats {
 
   std::uint64_t staged_inputs = 0, staged_outputs = 0;  // that were copied through memory of the context
   std::uint64_t staged_bytes = 0;
-  std::vector<ReasonCount> staged_by;  // integer (a number became a tensor), on_host, not_contiguous, misaligned, overlaps_output, overlaps_input
+  // integer (a number became a tensor), on_host, other_device (multi-device safe mode), not_contiguous, misaligned, overlaps_output, overlaps_input
+  std::vector<ReasonCount> staged_by;
+  std::uint64_t device_switches = 0;  // calls whose caller had another device current
 
   std::uint64_t contexts = 0;
   std::uint64_t shapes_bound = 0, shapes_evicted = 0, shapes_held = 0;  // shape keys, counted in each context

@@ -32,8 +32,9 @@ enum class UnrecordedReason : std::uint8_t { capture_failed, over_bound, verify_
 inline constexpr std::array<const char*, 3> kUnrecordedReasons = {"capture_failed", "over_bound", "verify_mismatch"};
 
 /// Why an input or output was copied through memory of the context.
-enum class StagingReason : std::uint8_t { integer, on_host, not_contiguous, misaligned, overlaps_output, overlaps_input, kCount };
-inline constexpr std::array<const char*, 6> kStagingReasons = {"integer", "on_host", "not_contiguous", "misaligned", "overlaps_output", "overlaps_input"};
+enum class StagingReason : std::uint8_t { integer, on_host, other_device, not_contiguous, misaligned, overlaps_output, overlaps_input, kCount };
+inline constexpr std::array<const char*, 7> kStagingReasons = {"integer",    "on_host",         "other_device",  "not_contiguous",
+                                                               "misaligned", "overlaps_output", "overlaps_input"};
 
 template <class Reason>
 using CountsBy = std::array<Count, static_cast<std::size_t>(Reason::kCount)>;
@@ -47,7 +48,7 @@ struct Counters {
   CountsBy<UnrecordedReason> unrecorded;
   Count recordings_evicted, recordings_dropped;
   CountsBy<StagingReason> staged_inputs, staged_outputs;
-  Count staged_bytes;
+  Count staged_bytes, device_switches;
   Count shapes_bound, shapes_evicted, stages_bound;
   Count memory_growths, output_allocations, output_reuses, allocator_requests;
   Count shapes_held, recordings_held, recording_bytes;  // now

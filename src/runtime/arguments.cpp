@@ -45,22 +45,23 @@ std::int64_t integer_of(const InputSpec& spec, const Tensor& tensor) {
   });
 }
 
-void check_tensor(const InputSpec& spec, Device device, const Tensor& tensor) {
+void check_tensor(const InputSpec& spec, Placement placement, const Tensor& tensor) {
   REPRISE_CHECK(tensor.defined(), InvalidArgument, "[run/inputs] input '{}' is an undefined tensor", spec.name);
   REPRISE_CHECK(tensor.dtype() == spec.dtype, InvalidArgument, "[run/inputs] input '{}' has the wrong dtype (got {}, want {})", spec.name, name(tensor.dtype()),
                 name(spec.dtype));
+  const Device device = placement.device;
   const bool host = tensor.device().type == DeviceType::cpu && device.type != DeviceType::cpu;
-  REPRISE_CHECK(tensor.device() == device || host, InvalidArgument, "[run/inputs] input '{}' is on the wrong device (got {}, want {})", spec.name,
-                tensor.device().str(), device.str());
+  REPRISE_CHECK(tensor.device() == device || host || placement.anywhere, InvalidArgument, "[run/inputs] input '{}' is on the wrong device (got {}, want {})",
+                spec.name, tensor.device().str(), device.str());
   if (!spec.mutated) return;
   for (std::size_t d = 0; d < tensor.sizes().size(); ++d)
     REPRISE_CHECK(tensor.strides()[d] != 0 || tensor.sizes()[d] <= 1, InvalidArgument,
                   "[run/inputs] input '{}' is written by the call, but its elements share memory (got stride 0 in dimension {})", spec.name, d);
 }
 
-exec::InputValue check_input(const InputSpec& spec, Device device, const Tensor& tensor) {
+exec::InputValue check_input(const InputSpec& spec, Placement placement, const Tensor& tensor) {
   if (spec.kind == InputSpec::Kind::integer) return {nullptr, integer_of(spec, tensor)};
-  check_tensor(spec, device, tensor);
+  check_tensor(spec, placement, tensor);
   return {&tensor, 0};
 }
 
@@ -91,13 +92,13 @@ std::string argument_text(const Argument& argument) {
       argument);
 }
 
-exec::InputValue check_input(const InputSpec& spec, Device device, const Argument& argument) {
+exec::InputValue check_input(const InputSpec& spec, Placement placement, const Argument& argument) {
   if (is_constant(spec)) {
     REPRISE_CHECK(equals(spec.constant, argument), InvalidArgument, "[run/inputs] input '{}' was fixed at export (got {}, want {})", spec.name,
                   argument_text(argument), constant_text(spec.constant));
     return {};
   }
-  if (const auto* tensor = std::get_if<Tensor>(&argument)) return check_input(spec, device, *tensor);
+  if (const auto* tensor = std::get_if<Tensor>(&argument)) return check_input(spec, placement, *tensor);
   const auto* integer = std::get_if<std::int64_t>(&argument);
   REPRISE_CHECK(spec.kind == InputSpec::Kind::integer && integer != nullptr, InvalidArgument, "[run/inputs] input '{}' is of the wrong kind (got {}, want {})",
                 spec.name, kind_name(argument), spec.kind == InputSpec::Kind::integer ? "an integer" : "a tensor");
@@ -105,24 +106,24 @@ exec::InputValue check_input(const InputSpec& spec, Device device, const Argumen
 }
 
 template <class Given>
-InputValues check_all(const plan::Plan& plan, Device device, std::span<const Given> arguments, bool with_constants) {
+InputValues check_all(const plan::Plan& plan, Placement placement, std::span<const Given> arguments, bool with_constants) {
   InputValues values(plan.inputs.size());
   auto next = arguments.begin();
   for (std::size_t i = 0; i < plan.inputs.size(); ++i)
-    if (with_constants || !is_constant(plan.inputs[i])) values[i] = check_input(plan.inputs[i], device, *next++);
+    if (with_constants || !is_constant(plan.inputs[i])) values[i] = check_input(plan.inputs[i], placement, *next++);
   return values;
 }
 
 }  // namespace
 
-InputValues check_arguments(const plan::Plan& plan, Device device, std::span<const Argument> arguments) {
+InputValues check_arguments(const plan::Plan& plan, Placement placement, std::span<const Argument> arguments) {
   check_count(plan, arguments.size(), true);
-  return check_all(plan, device, arguments, arguments.size() == plan.inputs.size());
+  return check_all(plan, placement, arguments, arguments.size() == plan.inputs.size());
 }
 
-InputValues check_arguments(const plan::Plan& plan, Device device, std::span<const Tensor> arguments) {
+InputValues check_arguments(const plan::Plan& plan, Placement placement, std::span<const Tensor> arguments) {
   check_count(plan, arguments.size(), false);
-  return check_all(plan, device, arguments, false);
+  return check_all(plan, placement, arguments, false);
 }
 
 std::string constant_text(const plan::ConstantValue& value) {

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "exec/memory_planner.h"
+#include "reprise/runtime.h"
 #include "runtime/memory_range.h"
 #include "tensor/strided_copy.h"
 
@@ -25,17 +26,10 @@ void row_major(std::span<const std::int64_t> sizes, std::span<std::int64_t> out)
 
 }  // namespace
 
-Call::Call(Module::Impl& impl, const InputValues& inputs, device::Stream* stream)
-    : impl_(impl),
-      inputs_(inputs),
-      given_stream_(stream),
-      recordings_epoch_(impl.pool.recordings_epoch()),
-      modes_(impl.modes.now()),
-      lease_(take_bound()),
-      staged_(inputs.size()),
-      staged_outputs_(0) {
+void Call::begin() {
   ++lease_->counters().calls;
-  impl_.wait_for_state(this->stream());
+  if (on_device_.switched()) ++lease_->counters().device_switches;
+  impl_.wait_for_state(stream());
 }
 
 Call::~Call() {
@@ -78,6 +72,7 @@ std::optional<StagingReason> Call::must_stage(std::size_t input) const {
   if (value.tensor == nullptr || value.tensor->numel() == 0) return std::nullopt;
   const Tensor& tensor = *value.tensor;
   if (is_on_host(tensor)) return StagingReason::on_host;
+  if (on_device_.placement().anywhere && tensor.device() != impl_.device->id()) return StagingReason::other_device;
   if (!tensor.is_contiguous()) return StagingReason::not_contiguous;
   if (!is_placed_well(tensor)) return StagingReason::misaligned;
   const auto overlaps = [&](const Tensor& other) { return overlap(tensor, other); };
@@ -134,6 +129,14 @@ void Call::stage(std::size_t input, StagingReason why, std::byte* copy) {
     if (!tensor.is_contiguous()) stream().synchronize();  // `packed` goes
     return;
   }
+  if (why == StagingReason::other_device)
+    base::log(LogLevel::warning, "[run/devices] input '{}' is moved from {} to {}", impl_.plan->inputs[input].name, tensor.device().str(), device.id().str());
+  if (is_elsewhere(tensor)) {
+    const Tensor here = copy_to(tensor, device.id());
+    device.copy(copy, here.data(), here.nbytes(), stream());
+    stream().synchronize();  // `here` goes
+    return;
+  }
   exec::InlineVector<std::int64_t, 16> strides(tensor.sizes().size());
   row_major(tensor.sizes(), strides.span());
   device.copy_strided(copy, strides.span(), tensor.data(), tensor.strides(), tensor.sizes(), item_size(tensor.dtype()), stream());
@@ -142,6 +145,10 @@ void Call::stage(std::size_t input, StagingReason why, std::byte* copy) {
 void Call::write_back(std::size_t input) {
   auto& device = *impl_.device;
   const Tensor& tensor = *inputs_[input].tensor;
+  if (is_elsewhere(tensor)) {
+    stream().synchronize();
+    return copy_into(tensor, Tensor::from_blob(staged_[input], tensor.sizes(), tensor.dtype(), {}, device.id()));
+  }
   exec::InlineVector<std::int64_t, 16> strides(tensor.sizes().size());
   row_major(tensor.sizes(), strides.span());
   if (!is_on_host(tensor)) {

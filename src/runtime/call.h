@@ -10,15 +10,28 @@
 #include "exec/inline_vector.h"
 #include "exec/profiler.h"
 #include "runtime/arguments.h"
+#include "runtime/devices.h"
 #include "runtime/module_impl.h"
 
 namespace reprise::runtime {
 
 class Call {
  public:
-  /// Takes the state's lock and a context, and binds the shapes; `place` follows.
+  /// Makes the module's device current, checks the arguments (arguments.h), takes the state's lock and a context, and binds the shapes; `place` follows.
   /// `stream`: where the call's work goes, without waiting for it; null: in the context's own, and `run` waits.
-  Call(Module::Impl& impl, const InputValues& inputs, device::Stream* stream = nullptr);
+  template <class Given>
+  Call(Module::Impl& impl, std::span<const Given> arguments, device::Stream* stream = nullptr)
+      : impl_(impl),
+        on_device_(*impl.device),
+        inputs_(check_arguments(*impl.plan, on_device_.placement(), arguments)),
+        given_stream_(stream),
+        recordings_epoch_(impl.pool.recordings_epoch()),
+        modes_(impl.modes.now()),
+        lease_(take_bound()),
+        staged_(inputs_.size()),
+        staged_outputs_(0) {
+    begin();
+  }
   /// Binds inputs. `outputs`: memory that the call will write and that others may know of, undefined ones among them are passed over. What a plan cannot read
   /// or write in place is staged in the context: inputs that are not contiguous, not aligned, not on the device, that overlap what the call writes, or mutated
   /// ones that overlap another input; outputs that are not aligned as the device wants it. Throws InvalidArgument for outputs on inputs that the call writes.
@@ -38,8 +51,11 @@ class Call {
 
  private:
   [[nodiscard]] exec::ContextPool::Lease take_bound();
+  void begin();
   void check_outputs_apart_from_mutated() const;
   [[nodiscard]] bool is_on_host(const Tensor& tensor) const { return tensor.device().type == DeviceType::cpu && !impl_.device->host_visible(); }
+  /// On a device whose memory this one may not read.
+  [[nodiscard]] bool is_elsewhere(const Tensor& tensor) const { return tensor.device().type != DeviceType::cpu && tensor.device() != impl_.device->id(); }
   [[nodiscard]] bool is_placed_well(const Tensor& tensor) const;
   [[nodiscard]] std::optional<exec::StagingReason> must_stage(std::size_t input) const;
   void stage(std::size_t input, exec::StagingReason why, std::byte* copy);
@@ -47,7 +63,8 @@ class Call {
   [[nodiscard]] device::Stream& stream() const { return given_stream_ != nullptr ? *given_stream_ : lease_->stream(); }
 
   Module::Impl& impl_;
-  const InputValues& inputs_;
+  const OnDevice on_device_;
+  const InputValues inputs_;
   std::span<const Tensor> outputs_;
   device::Stream* given_stream_;
   const std::uint64_t recordings_epoch_;  // before the modes were read

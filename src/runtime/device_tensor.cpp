@@ -32,6 +32,9 @@ Tensor empty(std::span<const std::int64_t> sizes, DType dtype, Device device) {
 }
 
 Tensor copy_to(const Tensor& source, Device device) {
+  // Between two devices: through the host, since not every pair reaches each other's memory.
+  if (source.device() != device && source.device().type != DeviceType::cpu && device.type != DeviceType::cpu)
+    return copy_to(copy_to(source, Device::cpu()), device);
   // The device that is not the host copies in both directions.
   const auto copier = device::open(device.type == DeviceType::cpu ? source.device() : device);
   const bool strided = !source.is_contiguous();

@@ -10,6 +10,8 @@
 #include "kernels/provider.h"
 #include "runtime/arguments.h"
 #include "runtime/call.h"
+#include "runtime/devices.h"
+#include "runtime/modes.h"
 #include "runtime/results.h"
 #include "runtime/stream_impl.h"
 
@@ -66,8 +68,9 @@ void Module::Impl::leave_state(device::Stream& stream) {
 
 namespace {
 
-std::vector<Argument> call_with(Module::Impl& impl, const runtime::InputValues& values) {
-  runtime::Call call(impl, values);
+template <class Given>
+std::vector<Argument> call_with(Module::Impl& impl, std::span<const Given> inputs) {
+  runtime::Call call(impl, inputs);
   runtime::Results results(*impl.plan, impl.device, call);
   call.run();
   return results.take();
@@ -75,13 +78,12 @@ std::vector<Argument> call_with(Module::Impl& impl, const runtime::InputValues& 
 
 }  // namespace
 
-std::vector<Argument> Module::Impl::call(std::span<const Argument> inputs) { return call_with(*this, runtime::check_arguments(*plan, device->id(), inputs)); }
+std::vector<Argument> Module::Impl::call(std::span<const Argument> inputs) { return call_with(*this, inputs); }
 
-std::vector<Argument> Module::Impl::call(std::span<const Tensor> inputs) { return call_with(*this, runtime::check_arguments(*plan, device->id(), inputs)); }
+std::vector<Argument> Module::Impl::call(std::span<const Tensor> inputs) { return call_with(*this, inputs); }
 
 void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
-  const auto values = runtime::check_arguments(*plan, device->id(), inputs);
-  runtime::Call call(*this, values);
+  runtime::Call call(*this, inputs);
   call.place(outputs);
   runtime::attach_outputs(*plan, device->id(), call, outputs);
   call.run();
@@ -92,8 +94,7 @@ void Module::Impl::enqueue(std::span<const Tensor> inputs, std::span<const Tenso
                 device->id().str());
   // Steps of the host read the context's table when they run.
   if (device->host_visible()) return run(inputs, outputs);
-  const auto values = runtime::check_arguments(*plan, device->id(), inputs);
-  runtime::Call call(*this, values, stream.impl()->stream.get());
+  runtime::Call call(*this, inputs, stream.impl()->stream.get());
   call.place(outputs);
   runtime::attach_outputs(*plan, device->id(), call, outputs);
   call.run();
@@ -107,7 +108,7 @@ void Module::Impl::drop_recordings() noexcept {
 }
 
 std::vector<std::int64_t> Module::Impl::output_sizes(std::span<const Tensor> inputs, std::size_t index) const {
-  const auto values = runtime::check_arguments(*plan, device->id(), inputs);
+  const auto values = runtime::check_arguments(*plan, {device->id(), runtime::multi_device_safe_mode()}, inputs);
   std::vector<std::int64_t> bound(static_cast<std::size_t>(plan->symbols.size()));
   executable->binder().bind(values.span(), bound);
   exec::SymbolValues symbols(plan->symbols);
@@ -137,7 +138,7 @@ MemoryUse Module::Impl::memory() const {
 namespace runtime {
 
 Module make_module(plan::PlanPtr plan, const LoadOptions& options) {
-  const Device device = plan->settings.device;
+  const Device device = options.device ? *options.device : choose_device(plan->settings.device);
   return make_module(std::move(plan), device, {}, options);
 }
 

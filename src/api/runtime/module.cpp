@@ -53,7 +53,13 @@ Capturability Module::is_monolithic_capturable() const {
   return {reason.empty(), std::move(reason)};
 }
 
-Module Module::to(Device device) const { return runtime::make_module(impl_->plan, device, impl_->given_step_maker); }
+Module Module::to(Device device) const {
+  // On one host kernels share what they packed.
+  const bool shared = device.type == DeviceType::cpu && impl_->device->id().type == DeviceType::cpu;
+  auto replica = runtime::make_module(impl_->plan, device, shared ? impl_->executable->make_step() : impl_->given_step_maker);
+  replica.set_cuda_graph_strategy(cuda_graph_strategy());
+  return replica;
+}
 
 void Module::save(const std::string& path) const { plan::save(impl_->to_save(), path); }
 Module Module::load(const std::string& path, const LoadOptions& options) { return runtime::make_module(plan::load(path), options); }

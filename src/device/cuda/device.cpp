@@ -29,6 +29,41 @@ std::shared_ptr<CudaDevice> open(int index) {
   return device;
 }
 
+int current_device() {
+  CUcontext context = nullptr;
+  check(driver().cuCtxGetCurrent(&context), "asking for the current GPU");
+  if (context == nullptr) return 0;
+  CUdevice device = 0;
+  check(driver().cuCtxGetDevice(&device), "asking for the current GPU");
+  return device;  // the driver counts its devices from 0
+}
+
+bool select(int index, void** before) {
+  const CUcontext context = Gpu::open(index)->context();
+  CUcontext current = nullptr;
+  check(driver().cuCtxGetCurrent(&current), "asking for the current GPU");
+  *before = current;
+  if (current == context) return false;
+  const bool another = current_device() != index;
+  check(driver().cuCtxSetCurrent(context), "choosing the current GPU");
+  return another;
+}
+
+void restore(void* before) noexcept {
+  // Where this fails the driver shuts down.
+  CUcontext current = nullptr;
+  if (driver().cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != before) driver().cuCtxSetCurrent(static_cast<CUcontext>(before));
+}
+
+int device_count() noexcept {
+  try {
+    int count = 0;
+    return driver().cuDeviceGetCount(&count) == CUDA_SUCCESS ? count : 0;
+  } catch (const std::exception&) {
+    return 0;
+  }
+}
+
 CudaDevice::~CudaDevice() {
   const CurrentContext current(gpu_->context());
   gpu_->memory().trim();  // what this handle freed is for others now

@@ -49,4 +49,12 @@ class CudaDevice final : public DeviceHandle {
 /// The handle that other users of the GPU have, if there are any.
 std::shared_ptr<CudaDevice> open(int index);
 
+/// As device/current.h has it. A thread that never chose one has GPU 0, as in the CUDA runtime.
+int current_device();
+/// Makes the GPU's primary context current; `before` for `restore`. True when the thread had another GPU's.
+bool select(int index, void** before);
+void restore(void* before) noexcept;
+/// GPUs that the driver shows; 0 without one.
+int device_count() noexcept;
+
 }  // namespace reprise::device::cuda

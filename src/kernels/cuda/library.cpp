@@ -16,6 +16,12 @@ const int reprise_cuda_version = reprise::device::kCudaLibraryVersion;
 
 REPRISE_EXPORT void reprise_cuda_open(int index, reprise::device::DevicePtr* device) { *device = reprise::device::cuda::open(index); }
 
+// device/current.h
+REPRISE_EXPORT int reprise_cuda_count() { return reprise::device::cuda::device_count(); }
+REPRISE_EXPORT int reprise_cuda_current() { return reprise::device::cuda::current_device(); }
+REPRISE_EXPORT bool reprise_cuda_select(int index, void** before) { return reprise::device::cuda::select(index, before); }
+REPRISE_EXPORT void reprise_cuda_restore(void* before) { reprise::device::cuda::restore(before); }
+
 REPRISE_EXPORT void reprise_cuda_step_maker(const reprise::device::DevicePtr& device, reprise::kernels::StepMaker* maker) {
   *maker = [gpu = static_cast<const reprise::device::cuda::CudaDevice&>(*device).gpu()](const reprise::kernels::StepSpec& spec) {
     return reprise::kernels::cuda::make_cuda_step(*gpu, spec);

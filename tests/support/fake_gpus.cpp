@@ -1,0 +1,61 @@
+// A stand-in for the CUDA half: two GPUs whose memory and kernels are the host's and whose uses are counted. REPRISE_CUDA_LIBRARY names it to the runtime.
+#include <array>
+#include <atomic>
+#include <utility>
+
+#include "base/check.h"
+#include "device/cuda_library.h"
+#include "kernels/kernel.h"
+#include "support/forwarding_device.h"
+
+namespace {
+
+using namespace reprise;
+
+constexpr int kGpus = 2;
+std::array<std::atomic<std::uint64_t>, kGpus> uses;
+thread_local int current = 0;
+
+void check_index(int index) { REPRISE_CHECK(index >= 0 && index < kGpus, DeviceError, "[device/open] there is no such CUDA GPU (got cuda:{})", index); }
+
+class FakeGpu final : public test::ForwardingDevice {
+ public:
+  explicit FakeGpu(int index) : index_(index) { ++uses[static_cast<std::size_t>(index)]; }
+  [[nodiscard]] Device id() const override { return Device::cuda(index_); }
+  [[nodiscard]] bool host_visible() const override { return false; }
+
+ protected:
+  [[nodiscard]] device::DeviceHandle& inner() override {
+    ++uses[static_cast<std::size_t>(index_)];
+    return ForwardingDevice::inner();
+  }
+
+ private:
+  int index_;
+};
+
+}  // namespace
+
+#define REPRISE_EXPORT __attribute__((visibility("default")))
+extern "C" {
+
+extern const int reprise_cuda_version REPRISE_EXPORT;
+const int reprise_cuda_version = reprise::device::kCudaLibraryVersion;
+
+REPRISE_EXPORT void reprise_cuda_open(int index, device::DevicePtr* device) {
+  check_index(index);
+  *device = std::make_shared<FakeGpu>(index);
+}
+REPRISE_EXPORT int reprise_cuda_count() { return kGpus; }
+REPRISE_EXPORT int reprise_cuda_current() { return current; }
+REPRISE_EXPORT bool reprise_cuda_select(int index, void** before) {
+  check_index(index);
+  *before = reinterpret_cast<void*>(static_cast<std::intptr_t>(current));
+  return std::exchange(current, index) != index;
+}
+REPRISE_EXPORT void reprise_cuda_restore(void* before) { current = static_cast<int>(reinterpret_cast<std::intptr_t>(before)); }
+REPRISE_EXPORT void reprise_cuda_step_maker(const device::DevicePtr&, kernels::StepMaker* maker) { *maker = kernels::make_reference_step; }
+/// How often something was asked of GPU `index`.
+REPRISE_EXPORT std::uint64_t reprise_cuda_fake_uses(int index) { return uses[static_cast<std::size_t>(index)]; }
+
+}  // extern "C"
