@@ -27,7 +27,7 @@ struct SignatureEntry {
   enum class Kind { tensor, integer, real, boolean, text, none, constant } kind = Kind::tensor;  // constant (inputs): a value fixed at export
   DType dtype = DType::f32;
   std::vector<std::string> sizes;           // expressions: "3", "s77"
-  std::vector<std::int64_t> min, opt, max;  // per dimension, under the first profile; INT64_MAX: unbounded
+  std::vector<std::int64_t> min, opt, max;  // per dimension, under one profile; INT64_MAX: unbounded
   std::string constant;                     // printed value of a constant
 };
 
@@ -97,8 +97,13 @@ class Module {
   /// Takes seconds. State and mutated inputs advance by `calls` + 1 calls. Throws as a call does.
   [[nodiscard]] std::vector<CommandTime> profile(std::span<const Tensor> inputs, int calls = 5) const;
 
-  [[nodiscard]] std::vector<SignatureEntry> inputs() const;
-  [[nodiscard]] std::vector<SignatureEntry> outputs() const;
+  // With the bounds of an optimization profile. Throw InvalidArgument when there is none of that index.
+  [[nodiscard]] std::vector<SignatureEntry> inputs(int profile = 0) const;
+  [[nodiscard]] std::vector<SignatureEntry> outputs(int profile = 0) const;
+  [[nodiscard]] int profile_count() const;
+  /// The optimization profile that the last call took: a call stays with it when its sizes fit, else it takes the first that fits
+  /// (runtime::optimization_profile chooses). 0 at first.
+  [[nodiscard]] int active_profile() const;
   [[nodiscard]] Device device() const;
   [[nodiscard]] MemoryUse memory() const;
   /// Any thread may ask, also while calls run: each count is then one that it had.

@@ -154,6 +154,13 @@ class MultiDeviceSafeModeScope {
 [[nodiscard]] Device current_device(DeviceType type);
 void set_current_device(Device device);
 
+/// Calls stay with the active optimization profile when their sizes fit it, else they take the first that fits: what modules do without a scope, too.
+inline constexpr int kAutoProfile = -1;
+/// Which optimization profile a module's calls take while the scope is open: the one of this index alone, so that other sizes are a ShapeError that names the
+/// profile, or kAutoProfile. A change of profile never replays what was recorded under another one: it is recorded anew (reason `profile`). Scopes may close in
+/// any order and by any thread; the newest open one counts; closing it brings back what was active before. Throws InvalidArgument: no profile of that index.
+[[nodiscard]] ModuleScope optimization_profile(const Module& module, int index = kAutoProfile);
+
 /// Uninitialized, contiguous memory on any device. Throws DeviceError, OutOfMemory.
 [[nodiscard]] Tensor empty(std::span<const std::int64_t> sizes, DType dtype, Device device);
 /// A contiguous copy on `device` of a tensor anywhere; complete on return. Throws DeviceError, OutOfMemory.

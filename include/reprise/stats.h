@@ -27,7 +27,8 @@ struct ModuleStats {
 
   std::uint64_t plain_enqueues = 0;  // stages that ran step by step
   std::uint64_t records = 0;         // stages recorded
-  // first_sight; data_size: a size that data gave changed; evicted: it was, to keep the others in bounds; dropped: with a scope
+  // first_sight; data_size: a size that data gave changed; evicted: it was, to keep the others in bounds; dropped: with a scope;
+  // profile: the same shape was recorded under another optimization profile
   std::vector<ReasonCount> records_by;
   std::uint64_t replays = 0;            // stages that ran as a recording, the run after recording included
   std::uint64_t native_replays = 0;     // of them: because of cuda_graph_strategy

@@ -53,6 +53,9 @@ void ExecutionContext::bind(const ShapeKey& key) {
   if (found == shapes_.end()) {
     settle();
     auto fresh = std::make_unique<BoundShape>(*executable_, key, values_);
+    const auto is_same_shape = [&](const auto& shape) { return std::equal(shape->symbols.begin(), shape->symbols.end(), key.symbols.begin()); };
+    if (std::any_of(shapes_.begin(), shapes_.end(), is_same_shape))
+      for (BoundStage& stage : fresh->stages) stage.next_record = RecordReason::profile;
     if (shapes_.size() == kMaxShapes) make_room();
     shapes_.push_back(std::move(fresh));
     ++counters_.shapes_bound;

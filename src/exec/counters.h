@@ -24,8 +24,8 @@ class Count {
 };
 
 /// Why a stage was recorded.
-enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, kCount };
-inline constexpr std::array<const char*, 4> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped"};
+enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, profile, kCount };
+inline constexpr std::array<const char*, 5> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped", "profile"};
 
 /// Why a stage ran step by step although a recording was asked for.
 enum class UnrecordedReason : std::uint8_t { capture_failed, over_bound, verify_mismatch, kCount };

@@ -124,12 +124,12 @@ void InputBinder::find_checks() {
   }
 }
 
-int InputBinder::bind(std::span<const InputValue> inputs, std::span<std::int64_t> symbols) const {
+int InputBinder::bind(std::span<const InputValue> inputs, std::span<std::int64_t> symbols, ProfileChoice choice) const {
   check_ranks(inputs);
   solve(inputs, symbols);
   check_sizes(inputs, symbols);
   check_ranges(inputs, symbols);
-  return find_profile(inputs, symbols);
+  return find_profile(inputs, symbols, choice);
 }
 
 void InputBinder::check_ranks(std::span<const InputValue> inputs) const {
@@ -187,21 +187,32 @@ bool InputBinder::admits(const plan::Profile& profile, int symbol, std::int64_t 
   return value >= profile.min[i] && value <= profile.max[i];
 }
 
-int InputBinder::find_profile(std::span<const InputValue> inputs, std::span<const std::int64_t> symbols) const {
+const InputBinder::Rule* InputBinder::refused_by(const plan::Profile& profile, std::span<const std::int64_t> symbols) const {
+  const auto refused = [&](const Rule& rule) { return !admits(profile, rule.symbol, symbols[static_cast<std::size_t>(rule.symbol)]); };
+  const auto found = std::find_if(rules_.begin(), rules_.end(), refused);
+  return found == rules_.end() ? nullptr : &*found;
+}
+
+int InputBinder::find_profile(std::span<const InputValue> inputs, std::span<const std::int64_t> symbols, ProfileChoice choice) const {
   const auto value = [&](const Rule& rule) { return symbols[static_cast<std::size_t>(rule.symbol)]; };
+  const auto& active = plan_.profiles[static_cast<std::size_t>(choice.active)];
+  const Rule* misfit = refused_by(active, symbols);
+  if (misfit == nullptr) return choice.active;
+  if (choice.fixed) {
+    const auto s = static_cast<std::size_t>(misfit->symbol);
+    fail_range(*misfit, given(inputs[static_cast<std::size_t>(misfit->place.input)], misfit->place.dim), value(*misfit),
+               fmt::format("does not fit optimization profile {}", choice.active), range_text(active.min[s], active.max[s]));
+  }
   for (std::size_t p = 0; p < plan_.profiles.size(); ++p)
-    if (std::all_of(rules_.begin(), rules_.end(), [&](const Rule& rule) { return admits(plan_.profiles[p], rule.symbol, value(rule)); }))
-      return static_cast<int>(p);
+    if (refused_by(plan_.profiles[p], symbols) == nullptr) return static_cast<int>(p);
   // Name the first size that no profile admits by itself; when each has one, the sizes do not go together: name the first that the first profile refuses.
   const auto refused = [&](const Rule& rule) {
     return std::none_of(plan_.profiles.begin(), plan_.profiles.end(), [&](const auto& profile) { return admits(profile, rule.symbol, value(rule)); });
   };
-  auto culprit = std::find_if(rules_.begin(), rules_.end(), refused);
-  if (culprit == rules_.end())
-    culprit = std::find_if(rules_.begin(), rules_.end(), [&](const Rule& rule) { return !admits(plan_.profiles.front(), rule.symbol, value(rule)); });
-  if (culprit == rules_.end()) return 0;  // nothing is dynamic
-  fail_range(*culprit, given(inputs[static_cast<std::size_t>(culprit->place.input)], culprit->place.dim), value(*culprit), "fits no optimization profile",
-             describe_profiles(culprit->symbol));
+  const auto culprit = std::find_if(rules_.begin(), rules_.end(), refused);
+  const Rule& named = culprit == rules_.end() ? *refused_by(plan_.profiles.front(), symbols) : *culprit;
+  fail_range(named, given(inputs[static_cast<std::size_t>(named.place.input)], named.place.dim), value(named), "fits no optimization profile",
+             describe_profiles(named.symbol));
 }
 
 std::string InputBinder::describe(const Place& place) const {

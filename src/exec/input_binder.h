@@ -19,14 +19,20 @@ struct InputValue {
   std::int64_t integer = 0;
 };
 
+/// Which optimization profiles may serve a call: the active one when it fits, else, unless it is fixed, the first that does.
+struct ProfileChoice {
+  int active = 0;
+  bool fixed = false;
+};
+
 class InputBinder {
  public:
   /// Throws FormatError when a symbol in an input's size cannot be derived from the sizes. `plan` must outlive the binder.
   explicit InputBinder(const plan::Plan& plan);
 
-  /// Fills the values of the symbols in `known()` and returns the optimization profile that admits them (the first). Allocates nothing.
+  /// Fills the values of the symbols in `known()` and returns the optimization profile that serves them. Allocates nothing.
   /// Throws ShapeError naming input, dimension, got and want: rank, fixed sizes, sizes that disagree, exported ranges, profiles.
-  int bind(std::span<const InputValue> inputs, std::span<std::int64_t> symbols) const;
+  int bind(std::span<const InputValue> inputs, std::span<std::int64_t> symbols, ProfileChoice choice = {}) const;
 
   /// Per symbol: an input binds it.
   [[nodiscard]] std::span<const bool> known() const { return {known_.get(), symbol_count_}; }
@@ -62,7 +68,9 @@ class InputBinder {
   void solve_linear(const Rule& rule, std::int64_t size, std::span<std::int64_t> symbols) const;
   void check_sizes(std::span<const InputValue> inputs, std::span<const std::int64_t> symbols) const;
   void check_ranges(std::span<const InputValue> inputs, std::span<const std::int64_t> symbols) const;
-  [[nodiscard]] int find_profile(std::span<const InputValue> inputs, std::span<const std::int64_t> symbols) const;
+  [[nodiscard]] int find_profile(std::span<const InputValue> inputs, std::span<const std::int64_t> symbols, ProfileChoice choice) const;
+  /// The first size that the profile refuses; null when it admits all.
+  [[nodiscard]] const Rule* refused_by(const plan::Profile& profile, std::span<const std::int64_t> symbols) const;
   [[nodiscard]] bool admits(const plan::Profile& profile, int symbol, std::int64_t value) const;
   [[nodiscard]] std::string describe(const Place& place) const;
   [[nodiscard]] std::string describe_profiles(int symbol) const;

@@ -38,8 +38,9 @@ Call::~Call() {
 
 exec::ContextPool::Lease Call::take_bound() {
   exec::InlineVector<std::int64_t, 32> symbols(static_cast<std::size_t>(impl_.plan->symbols.size()));
-  impl_.executable->binder().bind(inputs_.span(), symbols.span());
-  const auto key = exec::ShapeKey::of(symbols.span());
+  const int profile = impl_.executable->binder().bind(inputs_.span(), symbols.span(), modes_.profile);
+  if (profile != modes_.profile.active) impl_.modes.note_profile(modes_, profile);
+  const auto key = exec::ShapeKey::of(symbols.span(), static_cast<std::uint64_t>(profile));
   state_lock_ = impl_.lock_calls();
   auto lease = impl_.pool.take(key, given_stream_ != nullptr ? given_stream_->id() : 0);
   if (modes_.recorded) lease->recordings_epoch = std::min(lease->recordings_epoch, recordings_epoch_);

@@ -110,7 +110,7 @@ void Module::Impl::drop_recordings() noexcept {
 std::vector<std::int64_t> Module::Impl::output_sizes(std::span<const Tensor> inputs, std::size_t index) const {
   const auto values = runtime::check_arguments(*plan, {device->id(), runtime::multi_device_safe_mode()}, inputs);
   std::vector<std::int64_t> bound(static_cast<std::size_t>(plan->symbols.size()));
-  executable->binder().bind(values.span(), bound);
+  executable->binder().bind(values.span(), bound, modes.now().profile);
   exec::SymbolValues symbols(plan->symbols);
   symbols.reset(bound, executable->binder().known());
   for (const auto& spec : plan->outputs) {

@@ -17,11 +17,14 @@ bool has_allocator(const OutputSource& source) { return source.allocator != null
 
 CallModes ModuleModes::now() const {
   CallModes modes;
+  modes.profile.active = profile_.load(std::memory_order_relaxed);
   CudaGraphStrategy strategy = strategy_.load(std::memory_order_relaxed);
   if (has_scopes_.load(std::memory_order_acquire)) {
     const std::scoped_lock lock(mutex_);
     if (const auto* newest = graphs_.newest()) modes.graphs = *newest;
     if (const auto* newest = outputs_.newest()) modes.outputs = *newest;
+    if (const auto* newest = profiles_.newest()) modes.profile = *newest;
+    modes.profile_scope = profiles_.newest_id();
     strategy = modes.graphs.cuda_graph_strategy.value_or(strategy);
   }
   const CudaGraphsMode mode = cudagraphs_mode();
@@ -52,6 +55,35 @@ std::uint64_t ModuleModes::open_outputs(OutputSource source) {
   const auto id = outputs_.open(std::move(source));
   note_scopes();
   return id;
+}
+
+int ModuleModes::active_profile() const {
+  const std::scoped_lock lock(mutex_);
+  return profiles_.newest() != nullptr ? profiles_.newest()->active : profile_.load(std::memory_order_relaxed);
+}
+
+std::uint64_t ModuleModes::open_profile(int index) {
+  const int active = active_profile();
+  const std::scoped_lock lock(mutex_);
+  const bool fixed = index != kAutoProfile;
+  const auto id = profiles_.open({.active = fixed ? index : active, .fixed = fixed});
+  note_scopes();
+  return id;
+}
+
+void ModuleModes::close_profile(std::uint64_t id) noexcept {
+  const std::scoped_lock lock(mutex_);
+  profiles_.close(id);
+  note_scopes();
+}
+
+void ModuleModes::note_profile(const CallModes& modes, int index) {
+  if (modes.profile_scope == 0) {
+    profile_ = index;
+    return;
+  }
+  const std::scoped_lock lock(mutex_);
+  if (auto* scope = profiles_.find(modes.profile_scope); scope != nullptr) scope->active = index;
 }
 
 void ModuleModes::close_graphs(std::uint64_t id) noexcept {

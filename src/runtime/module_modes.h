@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 
+#include "exec/input_binder.h"
 #include "reprise/runtime.h"
 #include "runtime/preallocated_outputs.h"
 #include "runtime/scope_list.h"
@@ -24,6 +25,8 @@ struct CallModes {
   bool native = false;  // recorded because of the strategy
   CudaGraphOptions graphs;
   OutputSource outputs;
+  exec::ProfileChoice profile;
+  std::uint64_t profile_scope = 0;  // whose active profile that is; 0: the module's own
 };
 
 /// Thread safe.
@@ -40,11 +43,19 @@ class ModuleModes {
   void close_graphs(std::uint64_t id) noexcept;
   void close_outputs(std::uint64_t id) noexcept;
 
+  // Each scope has an active profile of its own: the module's, or that of the scope around, comes back when it closes.
+  [[nodiscard]] int active_profile() const;
+  /// `index`: or kAutoProfile, which starts from the one that is active.
+  [[nodiscard]] std::uint64_t open_profile(int index);
+  void close_profile(std::uint64_t id) noexcept;
+  /// A call that began with `modes` took the profile `index`.
+  void note_profile(const CallModes& modes, int index);
+
   /// True the first time.
   [[nodiscard]] bool say_once() const { return !said_.exchange(true, std::memory_order_relaxed); }
 
  private:
-  void note_scopes() { has_scopes_ = graphs_.newest() != nullptr || outputs_.newest() != nullptr; }
+  void note_scopes() { has_scopes_ = graphs_.newest() != nullptr || outputs_.newest() != nullptr || profiles_.newest() != nullptr; }
 
   std::atomic<CudaGraphStrategy> strategy_ = CudaGraphStrategy::disabled;
   std::atomic<bool> has_scopes_ = false;  // calls take the lock only then
@@ -52,6 +63,8 @@ class ModuleModes {
   mutable std::mutex mutex_;
   ScopeList<CudaGraphOptions> graphs_;
   ScopeList<OutputSource> outputs_;
+  ScopeList<exec::ProfileChoice> profiles_;
+  std::atomic<int> profile_ = 0;  // active outside of scopes
 };
 
 /// What excludes a part of the program from being one recording is an error.

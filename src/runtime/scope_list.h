@@ -20,6 +20,13 @@ class ScopeList {
   void close(std::uint64_t id) {
     std::erase_if(entries_, [&](const Entry& entry) { return entry.id == id; });
   }
+  /// Null when it is closed.
+  [[nodiscard]] T* find(std::uint64_t id) {
+    const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.id == id; });
+    return found == entries_.end() ? nullptr : &found->value;
+  }
+  /// The newest one's name; 0 when none is open.
+  [[nodiscard]] std::uint64_t newest_id() const { return entries_.empty() ? 0 : entries_.back().id; }
   /// Null when none is open.
   [[nodiscard]] T* newest() { return entries_.empty() ? nullptr : &entries_.back().value; }
   [[nodiscard]] const T* newest() const { return entries_.empty() ? nullptr : &entries_.back().value; }

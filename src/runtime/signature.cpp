@@ -3,19 +3,20 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/check.h"
 #include "runtime/arguments.h"
 #include "sym/evaluate.h"
 
 namespace reprise::runtime {
 namespace {
 
-/// The first profile's bounds as ranges of the symbols; the exported ones without a profile.
-sym::SymbolTable first_profile(const plan::Plan& plan) {
+/// A profile's bounds as ranges of the symbols; the exported ones without a profile.
+sym::SymbolTable ranges_of(const plan::Plan& plan, std::size_t index) {
   sym::SymbolTable table;
   for (int i = 0; i < plan.symbols.size(); ++i) {
     sym::SymbolInfo info = plan.symbols.at(i);
     if (!plan.profiles.empty()) {
-      const auto& profile = plan.profiles.front();
+      const auto& profile = plan.profiles[index];
       const auto s = static_cast<std::size_t>(i);
       info.range = {profile.min[s], profile.max[s]};
       info.hint = profile.opt[s];
@@ -54,8 +55,8 @@ SignatureEntry::Kind kind_of(plan::OutputSpec::Kind kind) {
 
 }  // namespace
 
-std::vector<SignatureEntry> describe_inputs(const plan::Plan& plan) {
-  const auto symbols = first_profile(plan);
+std::vector<SignatureEntry> describe_inputs(const plan::Plan& plan, std::size_t profile) {
+  const auto symbols = ranges_of(plan, profile);
   std::vector<SignatureEntry> entries;
   for (const auto& spec : plan.inputs) {
     SignatureEntry entry;
@@ -69,8 +70,8 @@ std::vector<SignatureEntry> describe_inputs(const plan::Plan& plan) {
   return entries;
 }
 
-std::vector<SignatureEntry> describe_outputs(const plan::Plan& plan) {
-  const auto symbols = first_profile(plan);
+std::vector<SignatureEntry> describe_outputs(const plan::Plan& plan, std::size_t profile) {
+  const auto symbols = ranges_of(plan, profile);
   std::vector<SignatureEntry> entries;
   for (const auto& spec : plan.outputs) {
     SignatureEntry entry;
@@ -81,6 +82,12 @@ std::vector<SignatureEntry> describe_outputs(const plan::Plan& plan) {
     entries.push_back(std::move(entry));
   }
   return entries;
+}
+
+std::size_t check_profile(const plan::Plan& plan, int index) {
+  REPRISE_CHECK(index >= 0 && static_cast<std::size_t>(index) < plan.profiles.size(), InvalidArgument,
+                "[run/profile] there is no optimization profile of that index (got {}, want 0..{})", index, plan.profiles.size() - 1);
+  return static_cast<std::size_t>(index);
 }
 
 }  // namespace reprise::runtime

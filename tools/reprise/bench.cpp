@@ -179,6 +179,7 @@ int bench(const BenchFlags& flags) {
   auto module = open_module(flags.model, flags.compile, !flags.json);
   Start begin{.load_ms = since(start), .programs = {}};
   const auto scopes = enter_modes(module, flags);
+  const auto optimization_profile = profile_scope(module, flags.compile);
   const auto arguments = random_arguments(*module.impl()->plan, flags.seed);
   if (flags.profile) return profile(module, tensors_of(arguments, module), flags);
   start = Clock::now();

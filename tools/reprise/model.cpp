@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <map>
 
@@ -88,6 +89,7 @@ void CompileFlags::add_to(CLI::App& app) {
   app.add_flag("--require-full-compilation", require_full_compilation, "Ops that fall back are an error");
   app.add_option("--threads", threads, "In one call; 0: all cores")->check(CLI::Range(0, 1024));
   app.add_option("--optimization-level", optimization_level, "0 to 5")->check(CLI::Range(0, 5));
+  app.add_option("--optimization-profile", called_profile, "Of calls: an index, or auto: the active one when it fits, else the first that does");
   app.add_option("--runtime-cache", runtime_cache, "File that keeps what was measured on a GPU");
 }
 
@@ -137,6 +139,16 @@ Module open_module(const std::string& path, const CompileFlags& flags, bool prog
   auto module = compile(program, options);
   if (bar) clear_progress();
   return module;
+}
+
+runtime::ModuleScope profile_scope(const Module& module, const CompileFlags& flags) {
+  if (flags.called_profile == "auto") return runtime::optimization_profile(module);
+  int index = 0;
+  const auto* end = flags.called_profile.data() + flags.called_profile.size();
+  const auto [at, error] = std::from_chars(flags.called_profile.data(), end, index);
+  REPRISE_CHECK(error == std::errc() && at == end && index >= 0, InvalidArgument, "[run/profile] '{}' is no optimization profile (want an index or auto)",
+                flags.called_profile);
+  return runtime::optimization_profile(module, index);
 }
 
 Module open_closed_module(const std::string& path, const CompileFlags& flags) {

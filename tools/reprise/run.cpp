@@ -85,6 +85,7 @@ double median(std::vector<double> values) {
 
 int run(const RunFlags& flags) {
   const auto module = open_module(flags.model, flags.compile, !flags.json);
+  const auto profile = profile_scope(module, flags.compile);
   const auto& plan = *module.impl()->plan;
   const auto arguments = flags.inputs.empty() ? random_arguments(plan, flags.seed) : arguments_from(tensor::load_npz(flags.inputs), plan);
   const auto reference = flags.expect.empty() ? Arrays{} : tensor::load_npz(flags.expect);

@@ -17,8 +17,12 @@ std::vector<std::int64_t> Module::output_sizes(std::span<const Tensor> inputs, s
 
 std::vector<CommandTime> Module::profile(std::span<const Tensor> inputs, int calls) const { return runtime::profile(*this, inputs, calls); }
 
-std::vector<SignatureEntry> Module::inputs() const { return runtime::describe_inputs(*impl_->plan); }
-std::vector<SignatureEntry> Module::outputs() const { return runtime::describe_outputs(*impl_->plan); }
+std::vector<SignatureEntry> Module::inputs(int profile) const { return runtime::describe_inputs(*impl_->plan, runtime::check_profile(*impl_->plan, profile)); }
+std::vector<SignatureEntry> Module::outputs(int profile) const {
+  return runtime::describe_outputs(*impl_->plan, runtime::check_profile(*impl_->plan, profile));
+}
+int Module::profile_count() const { return static_cast<int>(impl_->plan->profiles.size()); }
+int Module::active_profile() const { return impl_->modes.active_profile(); }
 Device Module::device() const { return impl_->device->id(); }
 MemoryUse Module::memory() const { return impl_->memory(); }
 ModuleStats Module::stats() const { return runtime::collect_stats(*impl_->executable, impl_->pool); }
@@ -58,6 +62,7 @@ Module Module::to(Device device) const {
   const bool shared = device.type == DeviceType::cpu && impl_->device->id().type == DeviceType::cpu;
   auto replica = runtime::make_module(impl_->plan, device, shared ? impl_->executable->make_step() : impl_->given_step_maker);
   replica.set_cuda_graph_strategy(cuda_graph_strategy());
+  replica.impl()->modes.note_profile({}, active_profile());
   return replica;
 }
 
