@@ -35,6 +35,8 @@ struct CompileOptions {
   int min_block_size = 1;
   /// Throws UnsupportedOp, naming the ops, where any would run in a fallback segment. min_block_size does not count then.
   bool require_full_compilation = false;
+  /// The module's weights may be left on the host and be brought as a call needs them: runtime::weight_streaming says how many bytes stay on the device.
+  bool enable_weight_streaming = false;
   int threads = 0;  // in one call; 0: as many as the machine has
   /// 0 to 5. On a GPU: how many of the libraries' kernels compete for each product and convolution at the opt shapes, none to all (docs/gpu.md says how long).
   int optimization_level = 3;

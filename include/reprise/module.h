@@ -34,6 +34,8 @@ struct SignatureEntry {
 /// Reserved is address space, committed is memory; both are sums over all contexts.
 struct MemoryUse {
   std::size_t weight_bytes = 0, state_bytes = 0, arena_reserved_bytes = 0, arena_committed_bytes = 0, contexts = 0;
+  // Weight streaming: weight_bytes counts what stays on the device; the slots that the others pass through, of all contexts; pinned host memory for these.
+  std::size_t slot_bytes = 0, pinned_bytes = 0;
 };
 
 /// Whether a module's calls are recorded and replayed without any mode that is on.

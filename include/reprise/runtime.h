@@ -160,6 +160,36 @@ inline constexpr int kAutoProfile = -1;
 /// profile, or kAutoProfile. A change of profile never replays what was recorded under another one: it is recorded anew (reason `profile`). Scopes may close in
 /// any order and by any thread; the newest open one counts; closing it brings back what was active before. Throws InvalidArgument: no profile of that index.
 [[nodiscard]] ModuleScope optimization_profile(const Module& module, int index = kAutoProfile);
+/// An engine's part of a module's budget: an engine is a segment that has weights, fallback segments included.
+struct EngineBudget {
+  int segment = 0;
+  std::int64_t streamable_bytes = 0, budget_bytes = 0;
+};
+
+/// How many bytes of a module's weights stay on its device while the scope is open; the others lie on the host (pinned memory for a GPU, the module's file on a
+/// CPU) and pass through two or three slots as calls need them, copied while earlier commands compute. Results are the same with every budget.
+class WeightStreamingScope : public ModuleScope {
+ public:
+  using ModuleScope::ModuleScope;
+  /// In force now; total_device_budget() when nothing is streamed, 0 when there is nothing to stream.
+  [[nodiscard]] std::int64_t device_budget() const;
+  /// 0 streams everything; more than the total is the total, with a warning. The slots are part of the budget when it has room for them. Calls in flight finish
+  /// under the budget that they began with (and what it holds is freed then); later ones record anew. Thread safe. Throws InvalidArgument ("Streamable bytes
+  /// are zero. …", "Requested budget cannot be negative"), OutOfMemory and DeviceError: the weights that did not reach the device are then streamed.
+  void set_device_budget(std::int64_t bytes);
+  /// Bytes of all weights; 0 unless the module was compiled with enable_weight_streaming.
+  [[nodiscard]] std::int64_t total_device_budget() const;
+  /// What fits into the device's memory as it is now, room for a call's other buffers set aside. The budget of a module that was just loaded.
+  [[nodiscard]] std::int64_t automatic_budget() const;
+  /// The budget is split among engines in proportion to their weights, each part within one byte of its share.
+  [[nodiscard]] std::vector<EngineBudget> engine_budgets() const;
+};
+
+/// On exit the budget is what it was at entry. Scopes of one module may close in any order: the newest open one counts, and setting the budget through any of
+/// them sets it for that one.
+[[nodiscard]] WeightStreamingScope weight_streaming(const Module& module);
+/// True when the budget is less than the total, so that calls stream weights.
+[[nodiscard]] bool is_weight_streaming_set(const Module& module);
 
 /// Uninitialized, contiguous memory on any device. Throws DeviceError, OutOfMemory.
 [[nodiscard]] Tensor empty(std::span<const std::int64_t> sizes, DType dtype, Device device);

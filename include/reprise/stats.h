@@ -29,6 +29,7 @@ struct ModuleStats {
   std::uint64_t records = 0;         // stages recorded
   // first_sight; data_size: a size that data gave changed; evicted: it was, to keep the others in bounds; dropped: with a scope;
   // profile: the same shape was recorded under another optimization profile
+  // weight_budget: weight streaming's budget changed
   std::vector<ReasonCount> records_by;
   std::uint64_t replays = 0;            // stages that ran as a recording, the run after recording included
   std::uint64_t native_replays = 0;     // of them: because of cuda_graph_strategy
@@ -44,6 +45,8 @@ struct ModuleStats {
   // integer (a number became a tensor), on_host, other_device (multi-device safe mode), not_contiguous, misaligned, overlaps_output, overlaps_input
   std::vector<ReasonCount> staged_by;
   std::uint64_t device_switches = 0;  // calls whose caller had another device current
+
+  std::uint64_t streamed_weights = 0, streamed_bytes = 0;  // copies of weights to where calls need them (runtime::weight_streaming)
 
   std::uint64_t contexts = 0;
   std::uint64_t shapes_bound = 0, shapes_evicted = 0, shapes_held = 0;  // shape keys, counted in each context

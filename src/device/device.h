@@ -66,6 +66,10 @@ class Reservation {
   virtual void trim(std::size_t bytes) = 0;
 };
 
+struct MemorySize {
+  std::size_t free_bytes = 0, total_bytes = 0;
+};
+
 enum class MemoryKind : std::uint8_t { device, pinned };  // pinned: host memory that device copies reach at full speed
 
 /// An opened device. Streams, events and memory must be gone before it; hold it by shared_ptr.
@@ -93,6 +97,10 @@ class DeviceHandle {
   [[nodiscard]] virtual void* allocate(std::size_t bytes, MemoryKind kind = MemoryKind::device) = 0;
   /// `pointer` from `allocate` of this device and kind, or null; nothing may be in flight in it.
   virtual void deallocate(void* pointer, MemoryKind kind = MemoryKind::device) noexcept = 0;
+  /// Of the whole machine or card, at this moment.
+  [[nodiscard]] virtual MemorySize memory_size() const = 0;
+  /// Gives back memory that was deallocated and is kept for later allocations.
+  virtual void trim() noexcept = 0;
   /// Address space for `bytes` bytes, none committed. Throws OutOfMemory.
   [[nodiscard]] virtual std::unique_ptr<Reservation> reserve(std::size_t bytes) = 0;
 
@@ -115,27 +123,30 @@ using DevicePtr = std::shared_ptr<DeviceHandle>;
 /// Opens a device. Throws DeviceError when this build or machine has none such.
 DevicePtr open(Device device);
 
-/// Owned device memory.
+/// Owned memory of one kind.
 class Allocation {
  public:
   Allocation() = default;
-  Allocation(DevicePtr device, std::size_t bytes) : device_(std::move(device)), data_(static_cast<std::byte*>(device_->allocate(bytes))), size_(bytes) {}
+  Allocation(DevicePtr device, std::size_t bytes, MemoryKind kind = MemoryKind::device)
+      : device_(std::move(device)), kind_(kind), data_(static_cast<std::byte*>(device_->allocate(bytes, kind))), size_(bytes) {}
   Allocation(Allocation&& other) noexcept
-      : device_(std::move(other.device_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : device_(std::move(other.device_)), kind_(other.kind_), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Allocation& operator=(Allocation&& other) noexcept {
     std::swap(device_, other.device_);
+    std::swap(kind_, other.kind_);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
   }
   ~Allocation() {
-    if (data_ != nullptr) device_->deallocate(data_);
+    if (data_ != nullptr) device_->deallocate(data_, kind_);
   }
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
   DevicePtr device_;
+  MemoryKind kind_ = MemoryKind::device;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

@@ -26,6 +26,8 @@ class OfflineDevice final : public DeviceHandle {
 
   [[nodiscard]] void* allocate(std::size_t bytes, MemoryKind kind) override { return host_->allocate(bytes, kind); }
   void deallocate(void* pointer, MemoryKind kind) noexcept override { host_->deallocate(pointer, kind); }
+  [[nodiscard]] MemorySize memory_size() const override { return host_->memory_size(); }
+  void trim() noexcept override { host_->trim(); }
   [[nodiscard]] std::unique_ptr<Reservation> reserve(std::size_t) override { refuse(); }
 
   void copy(void* dst, const void* src, std::size_t bytes, Stream& stream) override { host_->copy(dst, src, bytes, stream); }

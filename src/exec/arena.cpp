@@ -37,4 +37,10 @@ void Arena::ensure(std::size_t bytes) {
   committed_.store(region_->committed(), std::memory_order_relaxed);
 }
 
+void Arena::release() {
+  region_ = nullptr;
+  reserved_.store(0, std::memory_order_relaxed);
+  committed_.store(0, std::memory_order_relaxed);
+}
+
 }  // namespace reprise::exec

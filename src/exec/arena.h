@@ -17,6 +17,8 @@ class Arena {
   /// At least `bytes` bytes of memory behind base(). Only a demand past the reservation moves the base, and loses the contents; nothing may be in flight then.
   /// Throws OutOfMemory; the arena is then as before.
   void ensure(std::size_t bytes);
+  /// Gives the memory back. Nothing may be in flight.
+  void release();
   /// Null before the first `ensure`.
   [[nodiscard]] std::byte* base() const { return region_ == nullptr ? nullptr : region_->base(); }
   // Any thread may read these.

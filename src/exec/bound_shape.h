@@ -10,6 +10,7 @@
 #include "device/command_list.h"
 #include "exec/counters.h"
 #include "exec/executable.h"
+#include "exec/stage_steps.h"
 #include "exec/symbol_values.h"
 
 namespace reprise::exec {
@@ -31,6 +32,8 @@ struct BoundStage {
   std::size_t recording_bytes = 0;               // of the last recording
   bool verified = false;                         // the recording
   std::vector<sym::Number> symbols;              // of Stage::data_symbols, when it was bound
+  std::vector<CopyPlace> copies;                 // of streamed weights
+  std::size_t copied_bytes = 0;
 };
 
 /// Memory for one tensor output.

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "base/pages.h"
 #include "exec/step_builder.h"
 #include "tensor/strided_copy.h"
 
@@ -31,8 +32,12 @@ ExecutionContext::ExecutionContext(ExecutablePtr executable)
       temps_(executable_->device(), reserve_for(*executable_)),
       scratch_(executable_->device(), 0),
       staging_(executable_->device(), 0),
+      slots_(executable_->device(), 0),
+      weights_(executable_->weights().current()),
       bindings_(executable_->fixed_bindings().begin(), executable_->fixed_bindings().end()),
-      dynamic_(executable_->plan().buffers.size()) {}
+      dynamic_(executable_->plan().buffers.size()) {
+  point_at_weights();
+}
 
 ExecutionContext::~ExecutionContext() {
   try {
@@ -46,8 +51,30 @@ bool ExecutionContext::holds(const ShapeKey& key) const {
   return std::any_of(shapes_.begin(), shapes_.end(), [&](const auto& shape) { return shape->matches(key); });
 }
 
+void ExecutionContext::point_at_weights() {
+  const auto& addresses = weights_->addresses;
+  for (std::size_t slot = 0; slot < addresses.size(); ++slot)
+    if (addresses[slot] != nullptr) bindings_[slot] = addresses[slot];
+  bindings_.resize(executable_->slot_count() + static_cast<std::size_t>(weights_->copies));
+}
+
+void ExecutionContext::adopt_weights() {
+  settle();
+  for (const auto& shape : shapes_) {
+    for (BoundStage& stage : shape->stages) {
+      forget_recording(stage, RecordReason::weight_budget);
+      stage.unrecordable.reset();
+      stage.list = nullptr;
+    }
+  }
+  slots_.release();
+  weights_ = executable_->weights().current();
+  point_at_weights();
+}
+
 void ExecutionContext::bind(const ShapeKey& key) {
   current_ = nullptr;
+  if (has_old_weights()) adopt_weights();
   values_.reset(key.symbols, executable_->binder().known());
   auto found = std::find_if(shapes_.begin(), shapes_.end(), [&](const auto& shape) { return shape->matches(key); });
   if (found == shapes_.end()) {
@@ -180,6 +207,7 @@ BoundStage& ExecutionContext::bound(const Stage& stage) {
   // Other stages and shapes may have moved these since.
   bindings_[executable_->scratch_slot()] = scratch_.base();
   for (const auto id : stage.dynamic_buffers) bindings_[static_cast<std::size_t>(id)] = dynamic_[static_cast<std::size_t>(id)].data();
+  for (const auto& copy : entry.copies) bindings_[static_cast<std::size_t>(copy.slot)] = slots_.base() + copy.offset;
   return entry;
 }
 
@@ -196,13 +224,36 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   assume_counts(stage.last());
   ensure_dynamic(stage);
   const StepBuilder builder(*executable_, values_, current_->capacity);
-  device::StepList steps;
-  for (const plan::Command* c = stage.begin; c != stage.end; ++c)
-    if (c->op != core::Op::item) steps.push_back(builder.build(*c));
-  auto list = executable_->device()->make_command_list(std::move(steps));
+  std::vector<BuiltStep> built;
+  int copies = weights_->first_copy[static_cast<std::size_t>(stage.id)];
+  for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
+    if (c->op == core::Op::item) continue;
+    built.push_back(builder.build(*c, *weights_, copies));
+    copies += static_cast<int>(built.back().copies.size());
+  }
+  StageSteps arranged = arrange(*executable_, *weights_, stage, std::move(built));
+  auto list = executable_->device()->make_command_list(std::move(arranged.steps));
   if (list->scratch_bytes() > 0) grow(scratch_, list->scratch_bytes());
+  if (arranged.slot_bytes > 0) grow(slots_, arranged.slot_bytes);
+  drop_pages_of(stage);
   ++counters_.stages_bound;
+  entry.copies = std::move(arranged.places);
+  entry.copied_bytes = arranged.copied_bytes;
   entry.list = std::move(list);
+}
+
+/// Kernels that keep weights in a form of their own have read the file's for the last time.
+void ExecutionContext::drop_pages_of(const Stage& stage) const {
+  const plan::Plan& plan = executable_->plan();
+  if (!plan.settings.enable_weight_streaming || !executable_->device()->host_visible()) return;
+  for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
+    for (const auto& operand : c->inputs) {
+      const auto& buffer = plan.buffers[static_cast<std::size_t>(operand.buffer)];
+      if (buffer.kind != plan::BufferKind::weight) continue;
+      const auto& weight = plan.weights[static_cast<std::size_t>(buffer.index)];
+      if (weight.mapped) base::drop_pages(weight.data.data(), weight.data.nbytes());
+    }
+  }
 }
 
 /// What a command is about to count is not known: its outputs get room for the most that it can be.
@@ -217,10 +268,16 @@ void ExecutionContext::profile(const Stage& stage, device::Stream& stream) {
   assume_counts(stage.last());
   auto& device = *executable_->device();
   const StepBuilder builder(*executable_, values_, current_->capacity);
+  const int first_copy = weights_->first_copy[static_cast<std::size_t>(stage.id)];
   const auto list_of = [&](const plan::Command& command, int copies) {
-    device::StepList steps;
-    for (int i = 0; i < copies; ++i) steps.push_back(builder.build(command));
-    return std::shared_ptr<const device::CommandList>(device.make_command_list(std::move(steps)));
+    const Stage only{.kind = Stage::Kind::steps, .id = stage.id, .begin = &command, .end = &command + 1, .data_symbols = {}, .dynamic_buffers = {}};
+    std::vector<BuiltStep> built;
+    built.push_back(builder.build(command, *weights_, first_copy));
+    StageSteps arranged = arrange(*executable_, *weights_, only, std::move(built));
+    if (arranged.slot_bytes > 0) grow(slots_, arranged.slot_bytes);
+    for (const auto& copy : arranged.places) bindings_[static_cast<std::size_t>(copy.slot)] = slots_.base() + copy.offset;
+    for (int i = 1; i < copies; ++i) arranged.steps.push_back(builder.build(command, *weights_, first_copy).step);
+    return std::shared_ptr<const device::CommandList>(device.make_command_list(std::move(arranged.steps)));
   };
   for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
     if (c->op == core::Op::item) continue;

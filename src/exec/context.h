@@ -60,6 +60,9 @@ class ExecutionContext {
   void run(device::Stream& stream, RunOptions options);
   void run(device::Stream& stream) { run(stream, RunOptions()); }
 
+  /// Goes by the weights as they are now (WeightStore::current) and lets go of what it had before, after the work that uses it; `bind` does that too.
+  void adopt_weights();
+  [[nodiscard]] bool has_old_weights() const { return weights_->epoch != executable_->weights().epoch(); }
   /// All recordings go, after the work that uses them.
   void drop_recordings();
   std::uint64_t recordings_epoch = 0;  // the pool's: when they were dropped last
@@ -84,12 +87,16 @@ class ExecutionContext {
   [[nodiscard]] std::size_t committed_bytes() const {
     return temps_.committed_bytes() + scratch_.committed_bytes() + staging_.committed_bytes() + dynamic_bytes_.load(std::memory_order_relaxed);
   }
+  /// For streamed weights; not part of the above.
+  [[nodiscard]] std::size_t slot_bytes() const { return slots_.committed_bytes(); }
 
  private:
   [[nodiscard]] const device::Allocation& dynamic_of(std::size_t output) const {
     return dynamic_[static_cast<std::size_t>(executable_->output_buffer(output))];
   }
   void settle();
+  void point_at_weights();
+  void drop_pages_of(const Stage& stage) const;
   void grow(Arena& arena, std::size_t bytes);
   void make_room();
   void point_at_arena();
@@ -120,7 +127,8 @@ class ExecutionContext {
   Counters counters_;
   std::unique_ptr<device::Stream> own_stream_;
   SymbolValues values_;
-  Arena temps_, scratch_, staging_;
+  Arena temps_, scratch_, staging_, slots_;
+  std::shared_ptr<const WeightSet> weights_;
   std::vector<void*> bindings_;
   std::vector<device::Allocation> dynamic_;  // by buffer; only dynamic ones are ever allocated
   std::atomic<std::size_t> dynamic_bytes_ = 0;

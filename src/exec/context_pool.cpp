@@ -33,19 +33,29 @@ ExecutionContext* ContextPool::take_idle(const ShapeKey& key, std::uint64_t stre
 }
 
 void ContextPool::give_back(ExecutionContext& context) noexcept {
-  while (!put_back(context)) {
-    context.recordings_epoch = epoch_;
-    try {
-      context.drop_recordings();
-    } catch (const std::exception&) {
-      // The device failed; the next call meets that too.
-    }
+  while (!put_back(context, false)) {
+    if (refresh(context)) continue;
+    (void)put_back(context, true);
+    return;
   }
 }
 
-bool ContextPool::put_back(ExecutionContext& context) noexcept {
+bool ContextPool::refresh(ExecutionContext& context) noexcept {
+  try {
+    if (context.has_old_weights()) context.adopt_weights();
+    if (context.recordings_epoch != epoch_) {
+      context.recordings_epoch = epoch_;
+      context.drop_recordings();
+    }
+    return true;
+  } catch (const std::exception&) {
+    return false;  // the device failed; the next call meets that too
+  }
+}
+
+bool ContextPool::put_back(ExecutionContext& context, bool stale_too) noexcept {
   const std::scoped_lock lock(mutex_);
-  if (context.recordings_epoch != epoch_) return false;
+  if (!stale_too && is_stale(context)) return false;
   idle_.push_back(&context);
   return true;
 }
@@ -55,16 +65,23 @@ void ContextPool::drop_recordings() {
     const std::scoped_lock lock(mutex_);
     ++epoch_;
   }
+  refresh_idle();
+}
+
+void ContextPool::refresh_idle() noexcept {
   while (ExecutionContext* stale = take_stale()) {
-    stale->recordings_epoch = epoch_;
-    const Lease lease(*this, *stale);
-    stale->drop_recordings();
+    const bool fresh = refresh(*stale);
+    if (fresh)
+      give_back(*stale);
+    else
+      (void)put_back(*stale, true);
+    if (!fresh) return;
   }
 }
 
 ExecutionContext* ContextPool::take_stale() {
   const std::scoped_lock lock(mutex_);
-  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const auto* context) { return context->recordings_epoch != epoch_; });
+  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const auto* context) { return is_stale(*context); });
   if (found == idle_.end()) return nullptr;
   ExecutionContext* context = *found;
   idle_.erase(found);
@@ -77,6 +94,7 @@ ContextPool::Use ContextPool::use() const {
   for (const auto& context : all_) {
     use.reserved_bytes += context->reserved_bytes();
     use.committed_bytes += context->committed_bytes();
+    use.slot_bytes += context->slot_bytes();
   }
   return use;
 }

@@ -38,12 +38,15 @@ class ContextPool {
   [[nodiscard]] Lease take(const ShapeKey& key, std::uint64_t stream = 0);
 
   struct Use {
-    std::size_t contexts = 0, reserved_bytes = 0, committed_bytes = 0;
+    std::size_t contexts = 0, reserved_bytes = 0, committed_bytes = 0, slot_bytes = 0;
   };
   [[nodiscard]] Use use() const;
   /// Drops the recordings of every context: idle ones now, others when their call gives them back. Waits for the work that uses them.
   void drop_recordings();
-  /// How often that was. Who decided to record before then must say so (ExecutionContext::recordings_epoch): recordings must not outlive what asked for them.
+  /// Has every context go by the weights as they are now (ExecutionContext::adopt_weights), idle ones at once.
+  void adopt_weights() noexcept { refresh_idle(); }
+  /// How often recordings were dropped. Who decided to record before then must say so (ExecutionContext::recordings_epoch): recordings must not outlive what
+  /// asked for them.
   [[nodiscard]] std::uint64_t recordings_epoch() const { return epoch_; }
   /// `visit` gets the counters of every context. The pool is locked meanwhile.
   template <class F>
@@ -55,8 +58,12 @@ class ContextPool {
  private:
   [[nodiscard]] ExecutionContext* take_idle(const ShapeKey& key, std::uint64_t stream);
   void give_back(ExecutionContext& context) noexcept;
-  /// False when its recordings are to be dropped first.
-  [[nodiscard]] bool put_back(ExecutionContext& context) noexcept;
+  void refresh_idle() noexcept;
+  /// False where the device failed.
+  bool refresh(ExecutionContext& context) noexcept;
+  [[nodiscard]] bool is_stale(const ExecutionContext& context) const { return context.recordings_epoch != epoch_ || context.has_old_weights(); }
+  /// False when it is stale and must not be so.
+  [[nodiscard]] bool put_back(ExecutionContext& context, bool stale_too) noexcept;
   [[nodiscard]] ExecutionContext* take_stale();
 
   ExecutablePtr executable_;

@@ -26,6 +26,8 @@ bool is_recorded(const BoundShape& shape) {
 }  // namespace
 
 void ExecutionContext::enqueue(const Stage& stage, BoundStage& ready, device::Stream& stream) {
+  counters_.streamed_weights += ready.copies.size();
+  counters_.streamed_bytes += ready.copied_bytes;
   if (!options_.recorded) return enqueue_plain(ready, stream);
   if (ready.recording == nullptr) record(stage, ready);
   if (ready.recording != nullptr) return replay(stage, ready, stream);

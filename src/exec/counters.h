@@ -24,8 +24,8 @@ class Count {
 };
 
 /// Why a stage was recorded.
-enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, profile, kCount };
-inline constexpr std::array<const char*, 5> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped", "profile"};
+enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, profile, weight_budget, kCount };
+inline constexpr std::array<const char*, 6> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped", "profile", "weight_budget"};
 
 /// Why a stage ran step by step although a recording was asked for.
 enum class UnrecordedReason : std::uint8_t { capture_failed, over_bound, verify_mismatch, kCount };
@@ -49,6 +49,7 @@ struct Counters {
   Count recordings_evicted, recordings_dropped;
   CountsBy<StagingReason> staged_inputs, staged_outputs;
   Count staged_bytes, device_switches;
+  Count streamed_weights, streamed_bytes;
   Count shapes_bound, shapes_evicted, stages_bound;
   Count memory_growths, output_allocations, output_reuses, allocator_requests;
   Count shapes_held, recordings_held, recording_bytes;  // now

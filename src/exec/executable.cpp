@@ -32,7 +32,6 @@ Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<v
       binder_(*plan_),
       make_step_(std::move(step_maker)),
       threads_(thread_count(plan_->settings.threads)),
-      uploads_(plan_->weights.size()),
       fixed_bindings_(slot_count()),
       input_buffers_(plan_->inputs.size()),
       output_buffers_(plan_->outputs.size(), -1) {
@@ -42,8 +41,8 @@ Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<v
     const bool tensor = plan_->outputs[i].kind == plan::OutputSpec::Kind::tensor;
     REPRISE_CHECK(!tensor || output_buffers_[i] >= 0, FormatError, "[run/load] output '{}' has no buffer", plan_->outputs[i].name);
   }
-  device_->default_stream().synchronize();
   largest_memory_ = plan_largest();
+  weights_ = std::make_unique<WeightStore>(*plan_, schedule_, device_, largest_memory_ ? largest_memory_->total_bytes : 0);
 }
 
 void Executable::bind_buffers(std::span<void* const> states) {
@@ -63,7 +62,9 @@ void Executable::bind_buffers(std::span<void* const> states) {
         output_buffers_[index] = id;
         break;
       case plan::BufferKind::weight:
-        bind_weight(buffer, slot);
+        if (!device_->host_visible()) break;
+        weight_bindings_.resize(slot_count());
+        weight_bindings_[slot] = plan_->weights.at(index).data.data();
         break;
       case plan::BufferKind::state:
         REPRISE_CHECK(index < states.size(), FormatError, "[run/load] buffer '{}' names a state that is not there (got {})", buffer.name, index);
@@ -71,21 +72,6 @@ void Executable::bind_buffers(std::span<void* const> states) {
         break;
     }
   }
-}
-
-void Executable::bind_weight(const plan::Buffer& buffer, std::size_t slot) {
-  const auto& data = plan_->weights.at(static_cast<std::size_t>(buffer.index)).data;
-  if (device_->host_visible()) {
-    weight_bindings_.resize(slot_count());
-    fixed_bindings_[slot] = weight_bindings_[slot] = data.data();
-    return;
-  }
-  auto& upload = uploads_[static_cast<std::size_t>(buffer.index)];
-  if (upload.data() == nullptr) {
-    upload = device::Allocation(device_, data.nbytes());
-    device_->copy(upload.data(), data.data(), data.nbytes(), device_->default_stream());
-  }
-  fixed_bindings_[slot] = upload.data();
 }
 
 std::optional<MemoryPlan> Executable::plan_largest() const {

@@ -11,6 +11,7 @@
 #include "exec/input_binder.h"
 #include "exec/memory_planner.h"
 #include "exec/schedule.h"
+#include "exec/weights.h"
 #include "kernels/kernel.h"
 #include "plan/plan.h"
 
@@ -18,7 +19,7 @@ namespace reprise::exec {
 
 class Executable {
  public:
-  /// `states[i]`: memory of Plan::states[i] on `device`, which must outlive this. Weights are used where they lie when the device can read them, else uploaded.
+  /// `states[i]`: memory of Plan::states[i] on `device`, which must outlive this.
   /// Throws FormatError when plan and signature do not fit together, OutOfMemory.
   Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::StepMaker step_maker);
 
@@ -32,10 +33,12 @@ class Executable {
   /// Binding slots: one per buffer, then scratch.
   [[nodiscard]] std::size_t scratch_slot() const { return plan_->buffers.size(); }
   [[nodiscard]] std::size_t slot_count() const { return plan_->buffers.size() + 1; }
-  /// Weights and states; null elsewhere.
+  /// States; null elsewhere.
   [[nodiscard]] std::span<void* const> fixed_bindings() const { return fixed_bindings_; }
   /// Weights that the host can read; null elsewhere. Empty when there are none.
   [[nodiscard]] std::span<void* const> weight_bindings() const { return weight_bindings_; }
+  /// They change under a budget.
+  [[nodiscard]] WeightStore& weights() const { return *weights_; }
   /// Buffers of a signature input (none when no command reads it).
   [[nodiscard]] const std::vector<plan::BufferId>& input_buffers(std::size_t input) const { return input_buffers_[input]; }
   /// The buffer of a tensor output; -1 for other outputs.
@@ -47,7 +50,6 @@ class Executable {
 
  private:
   void bind_buffers(std::span<void* const> states);
-  void bind_weight(const plan::Buffer& buffer, std::size_t slot);
   [[nodiscard]] std::optional<MemoryPlan> plan_largest() const;
 
   plan::PlanPtr plan_;
@@ -56,11 +58,11 @@ class Executable {
   InputBinder binder_;
   kernels::StepMaker make_step_;
   int threads_;
-  std::vector<device::Allocation> uploads_;  // by weight; empty where used in place
   std::vector<void*> fixed_bindings_, weight_bindings_;
   std::vector<std::vector<plan::BufferId>> input_buffers_;
   std::vector<plan::BufferId> output_buffers_, arena_buffers_;
   std::optional<MemoryPlan> largest_memory_;
+  std::unique_ptr<WeightStore> weights_;
 };
 
 using ExecutablePtr = std::shared_ptr<const Executable>;

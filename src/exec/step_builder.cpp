@@ -1,5 +1,7 @@
 #include "exec/step_builder.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace reprise::exec {
@@ -77,11 +79,48 @@ StepBuilder::Bound::Bound(const StepBuilder& builder, const plan::Command& comma
   spec_.outputs = std::span<const OperandRef>(inputs_).first(1);
 }
 
-std::unique_ptr<device::Step> StepBuilder::build(const plan::Command& command) const {
-  const Bound bound(*this, command);
+void StepBuilder::Bound::redirect(const Executable& executable, const WeightSet& weights, int first_copy) {
+  const bool on_host = executable.device()->host_visible();
+  const int first = static_cast<int>(executable.slot_count()) + first_copy;
+  for (OperandRef& ref : inputs_) {
+    if (!weights.copied[static_cast<std::size_t>(ref.slot)]) continue;
+    // The host's kernels may want each operand in a form of its own; others are chosen by which operands are the same memory.
+    const auto known = std::find_if(copies_.begin(), copies_.end(), [&](const WeightCopy& copy) { return !on_host && copy.weight == ref.slot; });
+    if (known != copies_.end()) {
+      ref.slot = known->slot;
+      continue;
+    }
+    const auto& buffer = executable.plan().buffers[static_cast<std::size_t>(ref.slot)];
+    copies_.push_back({.slot = first + static_cast<int>(copies_.size()),
+                       .weight = ref.slot,
+                       .bytes = executable.plan().weights[static_cast<std::size_t>(buffer.index)].data.nbytes(),
+                       .pack = {}});
+    ref.slot = copies_.back().slot;
+  }
+  if (copies_.empty() || !on_host) return;
+  fixed_.assign(spec_.fixed.begin(), spec_.fixed.end());
+  fixed_.resize(static_cast<std::size_t>(first) + copies_.size());
+  for (const WeightCopy& copy : copies_) fixed_[static_cast<std::size_t>(copy.slot)] = weights.addresses[static_cast<std::size_t>(copy.weight)];
+  spec_.fixed = fixed_;
+  spec_.first_streamed_slot = first;
+  spec_.packings = &packings_;
+}
+
+std::vector<WeightCopy> StepBuilder::Bound::take_copies() {
+  for (auto& packing : packings_) {
+    WeightCopy& copy = copies_.at(static_cast<std::size_t>(packing.slot - spec_.first_streamed_slot));
+    copy.bytes = packing.bytes;
+    copy.pack = std::move(packing.pack);
+  }
+  return std::move(copies_);
+}
+
+BuiltStep StepBuilder::build(const plan::Command& command, const WeightSet& weights, int first_copy) const {
+  Bound bound(*this, command);
+  if (weights.copies > 0) bound.redirect(executable_, weights, first_copy);
   auto step = executable_.make_step()(bound.spec());
   step->set_scratch_slot(static_cast<int>(executable_.scratch_slot()));
-  return step;
+  return {std::move(step), bound.take_copies()};
 }
 
 std::optional<std::int64_t> count_bound(const plan::Command& command, const SymbolValues& values) {

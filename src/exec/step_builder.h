@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,14 +14,28 @@
 
 namespace reprise::exec {
 
+/// A weight that is copied into a slot for a command that reads it there.
+struct WeightCopy {
+  int slot = -1;
+  plan::BufferId weight = -1;
+  std::size_t bytes = 0;                                       // in the slot
+  std::function<void(const void* weight, void* packed)> pack;  // empty: as it lies
+};
+
+struct BuiltStep {
+  std::unique_ptr<device::Step> step;
+  std::vector<WeightCopy> copies;
+};
+
 class StepBuilder {
  public:
   /// `capacity`: bytes behind every buffer. All must outlive the builder; none must change while it builds.
   StepBuilder(const Executable& executable, const SymbolValues& values, std::span<const std::size_t> capacity)
       : executable_(executable), values_(values), capacity_(capacity) {}
 
-  /// Throws Error when an operand reaches outside its buffer, and what the kernel throws.
-  [[nodiscard]] std::unique_ptr<device::Step> build(const plan::Command& command) const;
+  /// `weights`: those that are not where the device computes are read from binding slots of their own, the command's first behind Executable::slot_count() and
+  /// `first_copy` others. Throws Error when an operand reaches outside its buffer, and what the kernel throws.
+  [[nodiscard]] BuiltStep build(const plan::Command& command, const WeightSet& weights, int first_copy) const;
 
   /// A command with its shapes bound, as kernels take it. The builder must outlive it.
   class Bound {
@@ -30,11 +45,18 @@ class StepBuilder {
     Bound(const Bound&) = delete;
     Bound& operator=(const Bound&) = delete;
     [[nodiscard]] const kernels::StepSpec& spec() const { return spec_; }
+    /// Has operands name the slots of their copies (StepBuilder::build).
+    void redirect(const Executable& executable, const WeightSet& weights, int first_copy);
+    /// After a kernel was made.
+    [[nodiscard]] std::vector<WeightCopy> take_copies();
 
    private:
     std::vector<kernels::OperandRef> inputs_, outputs_;
     kernels::BoundAttrs attrs_;
     kernels::StepSpec spec_;
+    std::vector<WeightCopy> copies_;
+    std::vector<kernels::Packing> packings_;
+    std::vector<void*> fixed_;
   };
 
  private:

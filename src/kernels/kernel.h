@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -64,6 +65,13 @@ class BoundAttrs {
   Eval eval_;
 };
 
+/// The form in which a kernel wants a weight that is streamed.
+struct Packing {
+  int slot = -1;
+  std::size_t bytes = 0;                                       // of the packed form
+  std::function<void(const void* weight, void* packed)> pack;  // from what StepSpec::fixed names; thread safe
+};
+
 struct StepSpec {
   core::Op op = core::Op::copy;
   std::span<const OperandRef> inputs, outputs;
@@ -72,6 +80,10 @@ struct StepSpec {
   std::string name;  // for messages
   /// By slot: the address of memory whose content never changes (weights), which outlives the steps; null elsewhere, and beyond the end.
   std::span<void* const> fixed = {};
+  /// `fixed` memory of these slots is streamed: the slot's address holds it only while the step runs, as it lies, or as the kernel asks for in `packings` (not
+  /// null then).
+  int first_streamed_slot = std::numeric_limits<int>::max();
+  std::vector<Packing>* packings = nullptr;
 };
 
 /// An input and an output with the same slot, offset, sizes and strides may be the same memory (re-inplaced scatter, index_put, write_view, pointwise): kernels

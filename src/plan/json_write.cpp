@@ -130,7 +130,8 @@ void settings(JsonWriter& json, const Settings& s) {
       .field("device", s.device.str())
       .field("dtype", s.dtype)
       .field("threads", s.threads)
-      .field("optimization_level", s.optimization_level);
+      .field("optimization_level", s.optimization_level)
+      .field("enable_weight_streaming", s.enable_weight_streaming);
   json.key("fallback_ops").values(s.fallback_ops).end_object();
 }
 

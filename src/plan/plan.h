@@ -80,7 +80,8 @@ struct Block {
 
 struct Weight {
   std::string name;
-  Tensor data;  // contiguous; mapped from the file where possible
+  Tensor data;          // contiguous; mapped from the file where possible
+  bool mapped = false;  // `data` is part of a file's read-only mapping: its pages may be dropped and come again
 };
 
 struct StateSpec {
@@ -126,6 +127,7 @@ struct Settings {
   std::string dtype;  // "" as exported, "bf16", "f16", "f32"
   int threads = 0;    // 0: as many as the machine has
   int optimization_level = 3;
+  bool enable_weight_streaming = false;
   std::vector<std::string> fallback_ops;
 };
 

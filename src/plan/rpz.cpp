@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 
@@ -103,7 +104,13 @@ void save(const Plan& plan, const std::string& path) {
 PlanPtr load(const std::string& path, bool check_crc) {
   auto file = base::MappedFile::open(path);
   const auto bytes = file->bytes();
-  return load(bytes, std::move(file), path, check_crc);
+  auto plan = std::make_shared<Plan>(*load(bytes, std::move(file), path, check_crc));
+  const auto* begin = bytes.data();
+  for (Weight& weight : plan->weights) {
+    const auto* data = weight.data.data_as<const std::byte>();
+    weight.mapped = std::less_equal<>()(begin, data) && std::less<>()(data, begin + bytes.size());
+  }
+  return plan;
 }
 
 PlanPtr load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& name, bool check_crc) {

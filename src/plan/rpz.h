@@ -13,7 +13,7 @@
 namespace reprise::plan {
 
 inline constexpr int kFormatMajor = 1;  // a newer major is refused by name
-inline constexpr int kFormatMinor = 1;  // an older or newer minor loads
+inline constexpr int kFormatMinor = 2;  // an older or newer minor loads
 
 /// Atomic (temporary file and rename). Weights that share memory are written once. Throws WriteError.
 void save(const Plan& plan, const std::string& path);

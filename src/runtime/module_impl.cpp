@@ -1,7 +1,6 @@
 #include "runtime/module_impl.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "base/check.h"
 #include "device/offline.h"
@@ -100,6 +99,17 @@ void Module::Impl::enqueue(std::span<const Tensor> inputs, std::span<const Tenso
   call.run();
 }
 
+void Module::Impl::set_weight_budget(std::size_t bytes) {
+  executable->weights().set_budget(bytes, [this] { pool.adopt_weights(); });
+}
+
+std::size_t Module::Impl::automatic_weight_budget() const {
+  const auto& largest = executable->largest_memory();
+  // What contexts hold now is not free, and is not needed once more.
+  const std::size_t held = pool.use().committed_bytes, wanted = largest ? largest->total_bytes : 0;
+  return executable->weights().automatic_budget(wanted > held ? wanted - held : 0);
+}
+
 void Module::Impl::drop_recordings() noexcept {
   try {
     pool.drop_recordings();
@@ -124,14 +134,15 @@ std::vector<std::int64_t> Module::Impl::output_sizes(std::span<const Tensor> inp
 
 MemoryUse Module::Impl::memory() const {
   MemoryUse use;
-  std::unordered_set<const void*> seen;
-  for (const auto& weight : plan->weights)
-    if (seen.insert(weight.data.data()).second) use.weight_bytes += weight.data.nbytes();
+  const auto weights = executable->weights().current();
+  use.weight_bytes = weights->resident_bytes;
+  use.pinned_bytes = weights->pinned_bytes;
   use.state_bytes = states.size_bytes();
   const auto contexts = pool.use();
   use.contexts = contexts.contexts;
   use.arena_reserved_bytes = contexts.reserved_bytes;
   use.arena_committed_bytes = contexts.committed_bytes;
+  use.slot_bytes = contexts.slot_bytes;
   return use;
 }
 

@@ -14,6 +14,7 @@
 #include "reprise/module.h"
 #include "runtime/module_modes.h"
 #include "runtime/state_store.h"
+#include "runtime/weight_budget.h"
 
 namespace reprise {
 
@@ -29,6 +30,8 @@ struct Module::Impl {
   [[nodiscard]] plan::Plan to_save() const;
   void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream);
 
+  void set_weight_budget(std::size_t bytes);
+  [[nodiscard]] std::size_t automatic_weight_budget() const;
   /// Of all contexts. Failures of the device are left to the next call.
   void drop_recordings() noexcept;
 
@@ -49,6 +52,7 @@ struct Module::Impl {
   const exec::ExecutablePtr executable;
   exec::ContextPool pool;
   runtime::ModuleModes modes;
+  runtime::WeightBudget weight_budget;
 
  private:
   std::mutex state_mutex_;

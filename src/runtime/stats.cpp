@@ -49,6 +49,8 @@ void add(ModuleStats& stats, const Counters& counters) {
   stats.staged_outputs += add_reasons(stats.staged_by, counters.staged_outputs, exec::kStagingReasons);
   stats.staged_bytes += counters.staged_bytes;
   stats.device_switches += counters.device_switches;
+  stats.streamed_weights += counters.streamed_weights;
+  stats.streamed_bytes += counters.streamed_bytes;
   stats.shapes_bound += counters.shapes_bound;
   stats.shapes_evicted += counters.shapes_evicted;
   stats.shapes_held += counters.shapes_held;
@@ -96,6 +98,7 @@ std::string to_json(const ModuleStats& stats) {
   json.field("staged_inputs", stats.staged_inputs).field("staged_outputs", stats.staged_outputs).field("staged_bytes", stats.staged_bytes);
   runtime::write(json, "staged_by", stats.staged_by);
   json.field("device_switches", stats.device_switches);
+  json.field("streamed_weights", stats.streamed_weights).field("streamed_bytes", stats.streamed_bytes);
   json.field("contexts", stats.contexts).field("shapes_bound", stats.shapes_bound).field("shapes_evicted", stats.shapes_evicted);
   json.field("shapes_held", stats.shapes_held).field("stages_bound", stats.stages_bound).field("memory_growths", stats.memory_growths);
   json.field("output_allocations", stats.output_allocations).field("output_reuses", stats.output_reuses);

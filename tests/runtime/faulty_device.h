@@ -1,9 +1,13 @@
-// The CPU, but for recordings: they can fail, and they can lie.
+// The CPU, but it counts what it is asked for, can pretend to be a card with memory of its own, and can fail: any of its operations at the n-th time, or its
+// recordings, which can also lie.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <mutex>
 
 #include "reprise/error.h"
 #include "support/forwarding_device.h"
@@ -12,19 +16,122 @@ namespace reprise::test {
 
 class FaultyDevice final : public ForwardingDevice {
  public:
+  enum Operation { allocation, commit, launch, recording, replay, copying, event, kOperations };
+  explicit FaultyDevice(bool has_own_memory = false) : has_own_memory_(has_own_memory) {}
+
   std::atomic<bool> refuse_recording = false;  // `record` throws
   std::atomic<int> lying_slot = -1;            // replays negate the first float behind this slot afterwards
+  std::atomic<std::size_t> free_bytes = std::size_t{1} << 40;
 
+  /// Each kind of operation counts down from what is set here, and fails when it comes to 0; then never again.
+  std::array<std::atomic<int>, kOperations> fail_at{};
+  std::array<std::atomic<int>, kOperations> seen{};
+
+  /// Held now: allocations, and pages committed.
+  [[nodiscard]] std::size_t held(device::MemoryKind kind) const { return held_[static_cast<std::size_t>(kind)]; }
+  [[nodiscard]] std::size_t committed() const { return committed_; }
+  [[nodiscard]] int recordings() const { return recordings_; }
+
+  [[nodiscard]] bool host_visible() const override { return !has_own_memory_; }
+  [[nodiscard]] std::unique_ptr<device::Event> make_event() override {
+    meet(event);
+    return ForwardingDevice::make_event();
+  }
+  [[nodiscard]] void* allocate(std::size_t bytes, device::MemoryKind kind) override {
+    if (fails(allocation)) throw OutOfMemory("[test/allocate] refused");
+    void* pointer = ForwardingDevice::allocate(bytes, kind);
+    const std::scoped_lock lock(mutex_);
+    sizes_[pointer] = bytes;
+    held_[static_cast<std::size_t>(kind)] += bytes;
+    return pointer;
+  }
+  void deallocate(void* pointer, device::MemoryKind kind) noexcept override {
+    if (pointer != nullptr) {
+      const std::scoped_lock lock(mutex_);
+      held_[static_cast<std::size_t>(kind)] -= sizes_.extract(pointer).mapped();
+    }
+    ForwardingDevice::deallocate(pointer, kind);
+  }
+  [[nodiscard]] device::MemorySize memory_size() const override { return {free_bytes, free_bytes}; }
+  [[nodiscard]] std::unique_ptr<device::Reservation> reserve(std::size_t bytes) override {
+    return std::make_unique<Counted>(ForwardingDevice::reserve(bytes), *this);
+  }
+  void copy(void* dst, const void* src, std::size_t bytes, device::Stream& stream) override {
+    meet(copying);
+    ForwardingDevice::copy(dst, src, bytes, stream);
+  }
+  void copy_strided(void* dst, std::span<const std::int64_t> dst_strides, const void* src, std::span<const std::int64_t> src_strides,
+                    std::span<const std::int64_t> sizes, std::size_t item_size, device::Stream& stream) override {
+    meet(copying);
+    ForwardingDevice::copy_strided(dst, dst_strides, src, src_strides, sizes, item_size, stream);
+  }
+  [[nodiscard]] std::unique_ptr<device::CommandList> make_command_list(device::StepList steps) override {
+    return std::make_unique<FailingList>(ForwardingDevice::make_command_list(std::move(steps)), *this);
+  }
   [[nodiscard]] std::unique_ptr<device::Recording> record(std::shared_ptr<const device::CommandList> list, std::span<void* const> bindings) override {
     if (refuse_recording) throw DeviceError("[test/record] refused");
+    meet(recording);
     return std::make_unique<Lying>(ForwardingDevice::record(std::move(list), bindings), *this);
   }
 
  private:
+  bool fails(Operation operation) {
+    ++seen[operation];
+    return fail_at[operation] > 0 && --fail_at[operation] == 0;
+  }
+  void meet(Operation operation) {
+    if (fails(operation)) throw DeviceError("[test/device] failed");
+  }
+
+  class Counted final : public device::Reservation {
+   public:
+    Counted(std::unique_ptr<device::Reservation> inner, FaultyDevice& device) : inner_(std::move(inner)), device_(device) {}
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() override { device_.committed_ -= inner_->committed(); }
+    [[nodiscard]] std::byte* base() const override { return inner_->base(); }
+    [[nodiscard]] std::size_t reserved() const override { return inner_->reserved(); }
+    [[nodiscard]] std::size_t committed() const override { return inner_->committed(); }
+    void commit(std::size_t bytes) override {
+      const std::size_t before = inner_->committed();
+      if (bytes > before && device_.fails(FaultyDevice::commit)) throw OutOfMemory("[test/commit] refused");
+      inner_->commit(bytes);
+      device_.committed_ += inner_->committed() - before;
+    }
+    void trim(std::size_t bytes) override {
+      const std::size_t before = inner_->committed();
+      inner_->trim(bytes);
+      device_.committed_ -= before - inner_->committed();
+    }
+
+   private:
+    std::unique_ptr<device::Reservation> inner_;
+    FaultyDevice& device_;
+  };
+
+  class FailingList final : public device::CommandList {
+   public:
+    FailingList(std::unique_ptr<device::CommandList> inner, FaultyDevice& device) : inner_(std::move(inner)), device_(device) {}
+    void enqueue(device::Stream& stream, void* const* bindings) const override {
+      device_.meet(launch);
+      inner_->enqueue(stream, bindings);
+    }
+    [[nodiscard]] std::size_t size() const override { return inner_->size(); }
+    [[nodiscard]] std::size_t scratch_bytes() const override { return inner_->scratch_bytes(); }
+
+   private:
+    std::unique_ptr<device::CommandList> inner_;
+    FaultyDevice& device_;
+  };
+
   class Lying final : public device::Recording {
    public:
-    Lying(std::unique_ptr<device::Recording> recording, const FaultyDevice& device) : inner_(std::move(recording)), device_(device) {}
+    Lying(std::unique_ptr<device::Recording> inner, FaultyDevice& device) : inner_(std::move(inner)), device_(device) { ++device_.recordings_; }
+    Lying(const Lying&) = delete;
+    Lying& operator=(const Lying&) = delete;
+    ~Lying() override { --device_.recordings_; }
     void replay(device::Stream& stream, std::span<void* const> bindings) override {
+      device_.meet(FaultyDevice::replay);
       inner_->replay(stream, bindings);
       const int slot = device_.lying_slot;
       if (slot >= 0) *static_cast<float*>(bindings[static_cast<std::size_t>(slot)]) *= -1;
@@ -34,8 +141,15 @@ class FaultyDevice final : public ForwardingDevice {
 
    private:
     std::unique_ptr<device::Recording> inner_;
-    const FaultyDevice& device_;
+    FaultyDevice& device_;
   };
+
+  bool has_own_memory_;
+  std::mutex mutex_;
+  std::map<void*, std::size_t> sizes_;
+  std::array<std::atomic<std::size_t>, 2> held_{};
+  std::atomic<std::size_t> committed_ = 0;
+  std::atomic<int> recordings_ = 0;
 };
 
 }  // namespace reprise::test

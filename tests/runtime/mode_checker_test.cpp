@@ -41,13 +41,15 @@ core::Attrs binary(ScalarOp op, DType result) {
 
 enum Program { kStraight, kBroken, kDynamic, kPrograms };
 constexpr float kLimit = 50;
+constexpr std::int64_t kWeightBytes[kPrograms] = {48, 48, 68};
 
-/// y = 4 x; twice = 2 x, read after y is written; total += cache; cache += w; after = total; kDynamic also: positions of x != 0; total[0] < kLimit ? total + w
-/// : total + total
+/// y = 4 x; twice = 2 x, read after y is written; total += cache; cache += w in three parts; after = total; kDynamic also: positions of x != 0; total[0] <
+/// kLimit ? total + w : total + total
 Module make_program(Program program) {
   PlanMaker m;
+  m.plan.settings.enable_weight_streaming = true;
   const Expr s = m.symbol("s", 1, 8);
-  const Ref x = m.input("x", {s}), cache = m.input("cache", {4}, DType::f32, true), w = m.weight("w", {1, 2, 3, 4}), total = m.state("total", {0, 0, 0, 0});
+  const Ref x = m.input("x", {s}), cache = m.input("cache", {4}, DType::f32, true), total = m.state("total", {0, 0, 0, 0});
   const Ref t = m.temp({s}), y = m.output("y", {s}), after = m.output("after", {4}), twice = m.output("twice", {s});
   const auto add = binary(ScalarOp::add, DType::f32);
   m.add(core::Op::pointwise, {x, x}, {t}, add);
@@ -55,13 +57,14 @@ Module make_program(Program program) {
   if (program == kBroken) m.plan.segments.push_back({false, "in fallback_ops"});
   m.add(core::Op::pointwise, {x, x}, {twice}, add);
   m.add(core::Op::pointwise, {total, cache}, {total}, add);
-  m.add(core::Op::pointwise, {cache, w}, {cache}, add);
+  for (const Values& part : {Values{1, 1, 1, 1}, Values{0, 1, 1, 2}, Values{0, 0, 1, 1}})
+    m.add(core::Op::pointwise, {cache, m.weight("part", part)}, {cache}, add);
   m.add(core::Op::copy, {total}, {after});
   if (program != kDynamic) return runtime::make_module(m.finish(), checked_device());
   const Expr u = m.symbol("u0", 0, 8, true);
   const Ref positions = m.output("positions", {u, 1}, DType::i64, s * 8), count = m.temp({1}, DType::i64), branch = m.output("branch", {4});
   m.nonzero(x, positions, count, "u0");
-  const Ref limit = m.weight("limit", {kLimit}), pred = m.temp({}, DType::boolean);
+  const Ref w = m.weight("w", {1, 2, 3, 4}), limit = m.weight("limit", {kLimit}), pred = m.temp({}, DType::boolean);
   m.add(core::Op::pointwise, {{total.buffer, DType::f32, {}}, {limit.buffer, DType::f32, {}}}, {pred}, binary(ScalarOp::lt, DType::boolean));
   const int then_block = m.block(), else_block = m.block();
   m.cond(pred, {branch}, then_block, else_block);
@@ -73,13 +76,29 @@ Module make_program(Program program) {
 // ---- steps ----
 
 struct Step {
-  enum Kind { call, run, enqueue, bad_call, open_graphs, open_prealloc, open_allocator, close_scope, set_mode, set_strategy, reset_state, set_state, kKinds };
+  enum Kind {
+    call,
+    run,
+    enqueue,
+    bad_call,
+    open_graphs,
+    open_prealloc,
+    open_allocator,
+    open_streaming,
+    set_budget,
+    close_scope,
+    set_mode,
+    set_strategy,
+    reset_state,
+    set_state,
+    kKinds
+  };
   int kind = call;
   unsigned module = 0, n = 1, form = 0, choice = 0;
 
   [[nodiscard]] std::string str() const {
-    constexpr const char* kNames[] = {"call",           "run",         "enqueue",  "bad_call",     "open_graphs", "open_prealloc",
-                                      "open_allocator", "close_scope", "set_mode", "set_strategy", "reset_state", "set_state"};
+    constexpr const char* kNames[] = {"call",           "run",        "enqueue",     "bad_call", "open_graphs",  "open_prealloc", "open_allocator",
+                                      "open_streaming", "set_budget", "close_scope", "set_mode", "set_strategy", "reset_state",   "set_state"};
     return fmt::format("{} module={} n={} form={} choice={}", kNames[kind], module, n, form, choice);
   }
 };
@@ -87,7 +106,7 @@ struct Step {
 std::vector<Step> make_steps(std::uint64_t seed, std::size_t count) {
   std::mt19937_64 random(seed);
   const auto below = [&](unsigned most) { return static_cast<unsigned>(random() % most); };
-  constexpr int kWeights[Step::kKinds] = {40, 15, 10, 3, 7, 4, 4, 12, 4, 3, 2, 2};
+  constexpr int kWeights[Step::kKinds] = {40, 15, 10, 3, 7, 4, 4, 3, 5, 15, 4, 3, 2, 2};
   std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
   std::vector<Step> steps;
   for (std::size_t i = 0; i < count; ++i) steps.push_back({kind(random), below(kPrograms), 1 + below(5), below(32), below(64)});
@@ -140,11 +159,14 @@ struct Scope {
   CudaGraphOptions options;
   Source source = Source::fresh;
   std::shared_ptr<Pool> pool = nullptr;
+  std::optional<std::int64_t> budget = std::nullopt;  // of a scope of weight streaming
+  [[nodiscard]] bool of_outputs() const { return !graphs && !budget; }
 };
 
 struct Checked {
   Module module;
   Values total = Values(4);
+  std::int64_t weight_bytes = 0;
   CudaGraphStrategy strategy = CudaGraphStrategy::disabled;
   Tensor last_y;               // of the call before
   std::vector<unsigned> held;  // shapes whose recordings must be there, the one used last at the end
@@ -158,7 +180,8 @@ struct Kept {
 class World {
  public:
   World() {
-    for (int p = 0; p < kPrograms; ++p) programs_.push_back({make_program(static_cast<Program>(p)), Values(4), CudaGraphStrategy::disabled, {}, {}});
+    for (int p = 0; p < kPrograms; ++p)
+      programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, {}, {}});
     for (int i = 0; i < 2; ++i) streams_.emplace_back(checked_device());
   }
   ~World() {
@@ -185,6 +208,12 @@ class World {
       case Step::open_allocator:
         open_outputs(step, Source::allocator);
         break;
+      case Step::open_streaming:
+        open_streaming(step);
+        break;
+      case Step::set_budget:
+        set_budget(step);
+        break;
       case Step::close_scope:
         close_scope(step);
         break;
@@ -207,6 +236,8 @@ class World {
     }
     expect(runtime::get_cudagraphs_mode() == (mode() == CudaGraphsMode::subgraph_cudagraphs), "get_cudagraphs_mode()");
     expect(runtime::get_whole_cudagraphs_mode() == (mode() == CudaGraphsMode::whole_graph_cudagraphs), "get_whole_cudagraphs_mode()");
+    for (unsigned m = 0; m < kPrograms; ++m)
+      expect(runtime::is_weight_streaming_set(programs_[m].module) == (budget(m) < programs_[m].weight_bytes), "the budget");
     for (const Kept& kept : kept_) expect(read(kept.tensor) == kept.want, "a result of an earlier call changed");
   }
 
@@ -232,8 +263,13 @@ class World {
     return scope != nullptr ? scope->options : CudaGraphOptions{};
   }
   Source source(unsigned module) const {
-    const Scope* scope = newest(module, [](const Scope& s) { return !s.graphs; });
+    const Scope* scope = newest(module, [](const Scope& s) { return s.of_outputs(); });
     return scope != nullptr ? scope->source : Source::fresh;
+  }
+
+  std::int64_t budget(unsigned module) const {
+    const Scope* scope = newest(module, [](const Scope& s) { return s.budget.has_value(); });
+    return scope != nullptr ? *scope->budget : programs_[module].weight_bytes;
   }
 
   // -- steps --
@@ -276,13 +312,30 @@ class World {
     }
   }
 
+  void open_streaming(const Step& step) {
+    auto guard = std::make_unique<runtime::WeightStreamingScope>(runtime::weight_streaming(at(step).module));
+    expect(guard->total_device_budget() == at(step).weight_bytes, "the bytes that can be streamed");
+    scopes_.push_back({std::move(guard), step.module, false, CudaGraphsMode::standard, {}, Source::fresh, nullptr, budget(step.module)});
+  }
+
+  void set_budget(const Step& step) {
+    for (auto it = scopes_.rbegin(); it != scopes_.rend(); ++it) {
+      if (it->module != step.module || !it->budget) continue;
+      const std::int64_t budgets[] = {0, 4, 20, 33, at(step).weight_bytes};
+      it->budget = budgets[step.choice % std::size(budgets)];
+      static_cast<runtime::WeightStreamingScope&>(*it->guard).set_device_budget(*it->budget);
+      at(step).held.clear();
+      return;
+    }
+  }
+
   void close_scope(const Step& step) {
     if (scopes_.empty()) return;
     const auto it = scopes_.begin() + static_cast<std::ptrdiff_t>(step.choice % scopes_.size());
     const bool graphs = it->graphs;
     Checked& closed = programs_[it->module];
-    if (!graphs) closed.last_y = {};
-    if (graphs) closed.held.clear();
+    if (it->of_outputs()) closed.last_y = {};
+    if (graphs || it->budget) closed.held.clear();
     if (step.form % 2 == 0) {
       it->guard->close();
       scopes_.erase(it);
@@ -400,12 +453,14 @@ class World {
     if (recorded && now.max_recording_bytes > 1) expect(replays > 0 && after.plain_enqueues == before.plain_enqueues, "not replayed");
     expect(after.native_replays - before.native_replays == (native ? replays : 0), "native replays");
     expect(after.contexts <= 3, "contexts");
+    const bool streams = budget(step.module)<at(step).weight_bytes, streamed = after.streamed_bytes> before.streamed_bytes;
+    if (!streams || step.module != kDynamic) expect(streams == streamed, "the budget of another time");
     if (after.contexts == 1) check_records(step, after.records - before.records, recorded && now.max_recording_bytes > 1, now.max_recordings);
     if (owned) return expect(after.output_allocations == before.output_allocations, "memory for results that the caller brought");
     const auto where = source(step.module);
     expect((after.allocator_requests > before.allocator_requests) == (where == Source::allocator), "allocator requests");
     if (where != Source::preallocated) expect(after.output_reuses == before.output_reuses, "results used again");
-    if (const Scope* scope = newest(step.module, [](const Scope& s) { return !s.graphs; }); scope != nullptr && scope->pool != nullptr)
+    if (const Scope* scope = newest(step.module, [](const Scope& s) { return s.of_outputs(); }); scope != nullptr && scope->pool != nullptr)
       expect(scope->pool->y_bytes == 4 * step.n, "the bytes asked for");
     if (where == Source::fresh) expect(after.output_allocations > before.output_allocations, "no new results");
   }

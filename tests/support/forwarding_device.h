@@ -23,6 +23,8 @@ class ForwardingDevice : public device::DeviceHandle {
   [[nodiscard]] double elapsed_ms(const device::Event& from, const device::Event& to) const override { return inner_->elapsed_ms(from, to); }
   [[nodiscard]] void* allocate(std::size_t bytes, device::MemoryKind kind) override { return inner().allocate(bytes, kind); }
   void deallocate(void* pointer, device::MemoryKind kind) noexcept override { inner().deallocate(pointer, kind); }
+  [[nodiscard]] device::MemorySize memory_size() const override { return inner_->memory_size(); }
+  void trim() noexcept override { inner_->trim(); }
   [[nodiscard]] std::unique_ptr<device::Reservation> reserve(std::size_t bytes) override { return inner().reserve(bytes); }
   void copy(void* dst, const void* src, std::size_t bytes, device::Stream& stream) override { inner().copy(dst, src, bytes, stream); }
   void copy_strided(void* dst, std::span<const std::int64_t> dst_strides, const void* src, std::span<const std::int64_t> src_strides,

@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <chrono>
 #include <numeric>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "arguments.h"
@@ -121,7 +124,7 @@ struct Start {
   kernels::ProgramCounts programs;
 };
 
-std::string to_json(const Start& begin, const std::vector<Times>& rows, const ModuleStats& stats) {
+std::string to_json(const Start& begin, const std::vector<Times>& rows, const Module& module) {
   base::JsonWriter json(true);
   json.begin_object().field("load_ms", begin.load_ms).field("first_call_ms", begin.first_ms).field("compiled_programs", begin.programs.compiled);
   json.field("loaded_programs", begin.programs.loaded).key("latency_ms").begin_object();
@@ -130,7 +133,10 @@ std::string to_json(const Start& begin, const std::vector<Times>& rows, const Mo
     for (const double p : {50.0, 90.0, 99.0}) json.field(fmt::format("p{:.0f}", p), t.percentile(p));
     json.field("max", t.sorted.back()).field("calls_per_second", 1e3 / t.mean()).end_object();
   }
-  return json.end_object().key("stats").raw(reprise::to_json(stats)).end_object().str();
+  const MemoryUse use = module.memory();
+  json.end_object().key("memory").begin_object().field("weight_bytes", use.weight_bytes).field("slot_bytes", use.slot_bytes);
+  json.field("pinned_bytes", use.pinned_bytes).field("state_bytes", use.state_bytes).field("arena_committed_bytes", use.arena_committed_bytes).end_object();
+  return json.key("stats").raw(reprise::to_json(module.stats())).end_object().str();
 }
 
 void print(const Start& begin, const std::vector<Times>& rows) {
@@ -144,6 +150,27 @@ void print(const Start& begin, const std::vector<Times>& rows) {
                t.sorted.front(), t.percentile(90), t.percentile(99), t.sorted.back(), 1e3 / t.mean());
 }
 
+constexpr std::string_view kStreaming = "streaming=";
+
+bool streams(const BenchFlags& flags) {
+  return std::any_of(flags.modes.begin(), flags.modes.end(), [](const std::string& mode) { return mode.starts_with(kStreaming); });
+}
+
+runtime::ModuleScope enter_streaming(const Module& module, std::string_view budget) {
+  auto scope = runtime::weight_streaming(module);
+  scope.set_device_budget(budget == "auto" ? scope.automatic_budget() : std::stoll(std::string(budget)));
+  return scope;
+}
+
+/// Empty where `mode` is one.
+std::string check_mode(const std::string& mode) {
+  constexpr std::array kModes = {"standard", "subgraph", "whole", "native", "prealloc", "allocator"};
+  if (std::find(kModes.begin(), kModes.end(), mode) != kModes.end()) return {};
+  const std::string budget = mode.starts_with(kStreaming) ? mode.substr(kStreaming.size()) : "";
+  const bool digits = !budget.empty() && budget.size() < 19 && std::all_of(budget.begin(), budget.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  return budget == "auto" || digits ? "" : fmt::format("{} is not one of {}, streaming=BYTES, streaming=auto", mode, fmt::join(kModes, ", "));
+}
+
 /// The modes of `--mode`, for as long as what is returned lives.
 std::vector<runtime::ModuleScope> enter_modes(Module& module, const BenchFlags& flags) {
   std::vector<runtime::ModuleScope> scopes;
@@ -152,6 +179,7 @@ std::vector<runtime::ModuleScope> enter_modes(Module& module, const BenchFlags& 
     if (mode == "native") module.set_cuda_graph_strategy(CudaGraphStrategy::whole_graph_capture);
     if (mode == "prealloc") scopes.push_back(runtime::enable_pre_allocated_outputs(module));
     if (mode == "allocator") scopes.push_back(runtime::enable_output_allocator(module));
+    if (mode.starts_with(kStreaming)) scopes.push_back(enter_streaming(module, std::string_view(mode).substr(kStreaming.size())));
     if (mode != "subgraph" && mode != "whole") continue;
     const auto id =
         runtime::open_cudagraphs_scope(mode == "whole" ? runtime::CudaGraphsMode::whole_graph_cudagraphs : runtime::CudaGraphsMode::subgraph_cudagraphs);
@@ -176,7 +204,9 @@ int profile(const Module& module, const std::vector<Tensor>& inputs, const Bench
 
 int bench(const BenchFlags& flags) {
   auto start = Clock::now();
-  auto module = open_module(flags.model, flags.compile, !flags.json);
+  auto compile = flags.compile;
+  compile.enable_weight_streaming = compile.enable_weight_streaming || streams(flags);
+  auto module = open_module(flags.model, compile, !flags.json);
   Start begin{.load_ms = since(start), .programs = {}};
   const auto scopes = enter_modes(module, flags);
   const auto optimization_profile = profile_scope(module, flags.compile);
@@ -195,7 +225,7 @@ int bench(const BenchFlags& flags) {
       for (auto& times : measure_stream(module, inputs, *outputs, flags)) rows.push_back(std::move(times));
   }
   if (flags.json)
-    fmt::print("{}\n", to_json(begin, rows, module.stats()));
+    fmt::print("{}\n", to_json(begin, rows, module));
   else
     print(begin, rows);
   return kOk;
@@ -211,9 +241,11 @@ Verb add_bench(CLI::App& app) {
   app.add_option("--warmup", flags->warmup, "Calls before them")->check(CLI::Range(0, 1000000));
   app.add_option("--random", flags->seed, "Seed of the inputs");
   app.add_flag("--cudagraphs", flags->cudagraphs, "Record calls and replay them");
-  app.add_option("--mode", flags->modes, "standard, subgraph, whole, native (a recording of the module's own), prealloc, allocator; several go together")
+  app.add_option("--mode", flags->modes,
+                 "standard, subgraph, whole, native (a recording of the module's own), prealloc, allocator, streaming=BYTES (weights that stay on the device; "
+                 "auto: as many as fit); several go together")
       ->delimiter(',')
-      ->check(CLI::IsMember({"standard", "subgraph", "whole", "native", "prealloc", "allocator"}));
+      ->check(CLI::Validator(check_mode, "MODE"));
   app.add_flag("--profile", flags->profile, "Time every command of a call instead");
   app.add_flag("--json", flags->json, "Machine-readable output");
   flags->compile.add_to(app);

@@ -22,7 +22,7 @@ struct CompileFlags {
   std::vector<std::string> fallback_ops;
   int min_block_size = 1;
   bool allow_tf32 = false;
-  bool require_full_compilation = false;
+  bool require_full_compilation = false, enable_weight_streaming = false;
   int threads = 0, optimization_level = 3;
   std::string called_profile = "auto";
 

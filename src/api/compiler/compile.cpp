@@ -35,6 +35,7 @@ plan::Settings settings(const CompileOptions& o) {
           .dtype = o.dtype == DType::f32 ? "" : std::string(name(o.dtype)),
           .threads = o.threads,
           .optimization_level = o.optimization_level,
+          .enable_weight_streaming = o.enable_weight_streaming,
           .fallback_ops = o.fallback_ops};
 }
 

@@ -44,6 +44,8 @@ class CpuDevice final : public DeviceHandle {
 
   [[nodiscard]] void* allocate(std::size_t bytes, MemoryKind) override { return cpu::allocate(bytes); }
   void deallocate(void* pointer, MemoryKind) noexcept override { cpu::deallocate(pointer); }
+  [[nodiscard]] MemorySize memory_size() const override { return cpu::memory_size(); }
+  void trim() noexcept override { cpu::trim(); }
   [[nodiscard]] std::unique_ptr<Reservation> reserve(std::size_t bytes) override { return std::make_unique<CpuReservation>(bytes); }
 
   void copy(void* dst, const void* src, std::size_t bytes, Stream& stream) override;

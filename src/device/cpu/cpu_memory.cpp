@@ -1,11 +1,14 @@
 #include "device/cpu/cpu_memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 #include "base/check.h"
 
@@ -35,6 +38,18 @@ void* allocate(std::size_t bytes) {
 }
 
 void deallocate(void* pointer) noexcept { std::free(pointer); }
+
+MemorySize memory_size() {
+  MemorySize size{.free_bytes = static_cast<std::size_t>(::sysconf(_SC_AVPHYS_PAGES)) * page_size(),
+                  .total_bytes = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) * page_size()};
+  // The C library does not count what files could give back.
+  std::ifstream file("/proc/meminfo");
+  for (std::string key, rest; file >> key && std::getline(file, rest);)
+    if (key == "MemAvailable:") size.free_bytes = std::strtoull(rest.c_str(), nullptr, 10) * 1024;
+  return size;
+}
+
+void trim() noexcept { ::malloc_trim(0); }
 
 CpuReservation::CpuReservation(std::size_t bytes) : reserved_(round_up(bytes == 0 ? 1 : bytes, page_size())) {
   void* pointer = ::mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

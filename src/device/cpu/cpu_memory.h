@@ -25,5 +25,8 @@ class CpuReservation final : public Reservation {
 
 void* allocate(std::size_t bytes);
 void deallocate(void* pointer) noexcept;
+/// Free is what could be had without swapping.
+MemorySize memory_size();
+void trim() noexcept;
 
 }  // namespace reprise::device::cpu

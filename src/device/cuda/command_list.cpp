@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "base/check.h"
+#include "device/cuda/copy_lane.h"
 #include "device/cuda/memory.h"
+#include "device/fetch.h"
 
 namespace reprise::device::cuda {
 namespace {
@@ -84,6 +87,11 @@ void raise_shared_limit(const KernelLaunch& launch, const Gpu& gpu) {
         "raising a kernel's limit of shared memory");
 }
 
+bool is_fetch(const Operation& operation) {
+  const auto* copy = std::get_if<MemoryCopy>(&operation.work);
+  return copy != nullptr && copy->from_host;
+}
+
 void prepare(const Operation& operation, const Gpu& gpu) {
   const auto* launch = std::get_if<KernelLaunch>(&operation.work);
   if (launch == nullptr) return;
@@ -111,10 +119,7 @@ CudaCommandList::CudaCommandList(std::shared_ptr<Gpu> gpu, StepList steps) : gpu
   try {
     for (const auto& step : steps_) {
       scratch_bytes_ = std::max(scratch_bytes_, step->scratch_bytes());
-      if (const auto* described = dynamic_cast<const CudaStep*>(step.get()))
-        described->describe(operations);
-      else
-        operations.add(HostCall{step.get()}, {});
+      describe(*step, operations);
       ++operations.step_;
     }
   } catch (...) {
@@ -124,6 +129,42 @@ CudaCommandList::CudaCommandList(std::shared_ptr<Gpu> gpu, StepList steps) : gpu
   operations_ = std::move(operations.all_);
   if (!operations.faults_.empty()) faults_ = std::make_shared<const Faults>(gpu_, std::move(operations.faults_));
   for (const auto& operation : operations_) prepare(operation, *gpu_);
+  find_waits();
+}
+
+void CudaCommandList::describe(const Step& step, Operations& operations) {
+  if (const auto* described = dynamic_cast<const CudaStep*>(&step)) return described->describe(operations);
+  if (const auto* fetch = dynamic_cast<const FetchStep*>(&step)) {
+    const auto end = static_cast<std::int64_t>(fetch->bytes());
+    operations.add(MemoryCopy{.to = {fetch->to(), 0}, .from = {fetch->from(), 0}, .bytes = fetch->bytes(), .from_host = true},
+                   {{fetch->to(), 0, end, true}, {fetch->from(), 0, end, false}});
+    ++fetches_;
+    return;
+  }
+  operations.add(HostCall{&step}, {});
+}
+
+void CudaCommandList::find_waits() {
+  if (fetches_ == 0) return;
+  waits_.resize(operations_.size());
+  std::map<int, int> pending;  // slot → the copy that nothing has waited for yet
+  int fetch = 0;
+  for (std::size_t i = 0; i < operations_.size(); ++i) {
+    if (is_fetch(operations_[i])) {
+      pending[operations_[i].accesses.front().slot] = fetch++;
+      continue;
+    }
+    if (std::holds_alternative<HostCall>(operations_[i].work)) {
+      for (const auto& [slot, copy] : pending) waits_[i].push_back(copy);
+      pending.clear();
+    }
+    for (const Access& access : operations_[i].accesses) {
+      const auto found = pending.find(access.slot);
+      if (found == pending.end()) continue;
+      waits_[i].push_back(found->second);
+      pending.erase(found);
+    }
+  }
 }
 
 void CudaCommandList::enqueue(Stream& stream, void* const* bindings) const {
@@ -131,7 +172,22 @@ void CudaCommandList::enqueue(Stream& stream, void* const* bindings) const {
   const CurrentContext current(gpu_->context());
   if (faults_ != nullptr) cuda_stream.watch(faults_);
   Launcher launcher(cuda_stream, bindings);
-  for (const auto& operation : operations_) std::visit(launcher, operation.work);
+  if (fetches_ == 0) {
+    for (const auto& operation : operations_) std::visit(launcher, operation.work);
+    return;
+  }
+  CopyLane lane(cuda_stream, fetches_);
+  for (std::size_t i = 0, fetch = 0; i < operations_.size(); ++i) {
+    const Operation& operation = operations_[i];
+    if (is_fetch(operation)) {
+      const auto& copy = std::get<MemoryCopy>(operation.work);
+      lane.copy(fetch++, address(copy.to, bindings), address(copy.from, bindings), copy.bytes);
+      continue;
+    }
+    for (const int which : waits_[i]) lane.wait_for(static_cast<std::size_t>(which));
+    std::visit(launcher, operation.work);
+    lane.passed_work();
+  }
 }
 
 }  // namespace reprise::device::cuda

@@ -15,6 +15,7 @@ inline CUdeviceptr address(Place place, void* const* bindings) {
   return reinterpret_cast<CUdeviceptr>(static_cast<std::byte*>(bindings[place.slot]) + place.bytes);
 }
 
+/// Copies from the host run in a stream of their own, each behind the operations before it and before the first one that names where it goes.
 /// Host steps run in stream order too; behind one that throws, only host steps are skipped.
 class CudaCommandList final : public CommandList {
  public:
@@ -30,10 +31,15 @@ class CudaCommandList final : public CommandList {
   [[nodiscard]] const std::shared_ptr<Gpu>& gpu() const { return gpu_; }
 
  private:
+  void describe(const Step& step, Operations& operations);
+  void find_waits();
+
   std::shared_ptr<Gpu> gpu_;
   StepList steps_;
   std::size_t scratch_bytes_ = 0;
   std::vector<Operation> operations_;
+  int fetches_ = 0;                      // copies from the host
+  std::vector<std::vector<int>> waits_;  // by operation: which of these it waits for. Empty when there are none
   std::shared_ptr<const Faults> faults_;
 };
 

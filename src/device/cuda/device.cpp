@@ -65,8 +65,7 @@ int device_count() noexcept {
 }
 
 CudaDevice::~CudaDevice() {
-  const CurrentContext current(gpu_->context());
-  gpu_->memory().trim();  // what this handle freed is for others now
+  CudaDevice::trim();  // what this handle freed is for others now
 }
 
 std::string CudaDevice::description() const {
@@ -95,6 +94,18 @@ void CudaDevice::deallocate(void* pointer, MemoryKind kind) noexcept {
     gpu_->memory().deallocate(pointer);
   else
     driver().cuMemFreeHost(pointer);
+}
+
+MemorySize CudaDevice::memory_size() const {
+  const CurrentContext current(gpu_->context());
+  MemorySize size;
+  check(driver().cuMemGetInfo(&size.free_bytes, &size.total_bytes), "asking for free memory");
+  return size;
+}
+
+void CudaDevice::trim() noexcept {
+  const CurrentContext current(gpu_->context());
+  gpu_->memory().trim();
 }
 
 std::unique_ptr<Reservation> CudaDevice::reserve(std::size_t bytes) { return std::make_unique<CudaReservation>(gpu_, bytes); }

@@ -31,6 +31,8 @@ class CudaDevice final : public DeviceHandle {
 
   [[nodiscard]] void* allocate(std::size_t bytes, MemoryKind kind) override;
   void deallocate(void* pointer, MemoryKind kind) noexcept override;
+  [[nodiscard]] MemorySize memory_size() const override;
+  void trim() noexcept override;
   [[nodiscard]] std::unique_ptr<Reservation> reserve(std::size_t bytes) override;
 
   void copy(void* dst, const void* src, std::size_t bytes, Stream& stream) override;

@@ -58,10 +58,11 @@ struct KernelLaunch {
   std::vector<Patch> patches;
 };
 
-/// Between device memory; the ranges do not overlap.
+/// Between device memory, or from pinned memory of the host: that runs beside what it need not wait for. The ranges do not overlap.
 struct MemoryCopy {
   Place to, from;
   std::size_t bytes = 0;
+  bool from_host = false;
 };
 
 /// As DeviceHandle::fill.

@@ -28,8 +28,10 @@ StreamOwner private_stream() {
 
 CUDA_MEMCPY3D copy_params(const MemoryCopy& copy, void* const* bindings) {
   CUDA_MEMCPY3D params{};
-  params.srcMemoryType = params.dstMemoryType = CU_MEMORYTYPE_DEVICE;
-  params.srcDevice = address(copy.from, bindings);
+  params.srcMemoryType = copy.from_host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+  params.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+  params.srcDevice = copy.from_host ? 0 : address(copy.from, bindings);
+  params.srcHost = copy.from_host ? reinterpret_cast<const void*>(address(copy.from, bindings)) : nullptr;
   params.dstDevice = address(copy.to, bindings);
   params.srcPitch = params.dstPitch = params.WidthInBytes = copy.bytes;
   params.srcHeight = params.dstHeight = params.Height = params.Depth = 1;

@@ -71,10 +71,13 @@ CudaStream::CudaStream(std::shared_ptr<Gpu> gpu, Kind kind) : gpu_(std::move(gpu
 }
 
 CudaStream::~CudaStream() {
-  if (kind_ == Kind::foreign) return;
   const CurrentContext current(gpu_->context());
-  driver().cuStreamSynchronize(stream_);
-  driver().cuStreamDestroy(stream_);
+  const Driver& cuda = driver();
+  if (kind_ != Kind::foreign) cuda.cuStreamSynchronize(stream_);
+  for (const CUevent event : lane_.copied) cuda.cuEventDestroy(event);
+  if (lane_.passed != nullptr) cuda.cuEventDestroy(lane_.passed);
+  if (lane_.stream != nullptr) cuda.cuStreamDestroy(lane_.stream);
+  if (kind_ != Kind::foreign) cuda.cuStreamDestroy(stream_);
 }
 
 void CudaStream::synchronize() {

@@ -78,6 +78,14 @@ class CudaStream final : public Stream {
   [[nodiscard]] CUstream get() const { return stream_; }
   [[nodiscard]] const std::shared_ptr<Gpu>& gpu() const { return gpu_; }
   [[nodiscard]] HostErrors& host_errors() { return host_errors_; }
+  /// The stream beside this one that copies from the host run in, and events for them.
+  struct Lane {
+    std::mutex mutex;  // of whoever enqueues
+    CUstream stream = nullptr;
+    CUevent passed = nullptr;
+    std::vector<CUevent> copied;
+  };
+  [[nodiscard]] Lane& lane() { return lane_; }
   /// Has the next `synchronize` look at these.
   void watch(const std::shared_ptr<const Faults>& faults);
 
@@ -91,6 +99,7 @@ class CudaStream final : public Stream {
   std::atomic<bool> watching_ = false;
   std::mutex mutex_;
   std::vector<std::shared_ptr<const Faults>> watched_;
+  Lane lane_;
 };
 
 }  // namespace reprise::device::cuda

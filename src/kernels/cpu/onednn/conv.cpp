@@ -62,10 +62,11 @@ StepPtr make_conv(const Contraction& conv, PackedWeights& weights) {
                                                   dilation, padding, behind);
   const dnnl::convolution_forward::primitive_desc chosen(described, attr, engine(), true);
   if (!chosen) return nullptr;
-  const auto offset = w.offset * static_cast<std::int64_t>(item_size(w.dtype));
-  const auto* address = static_cast<const std::byte*>(spec.fixed[static_cast<std::size_t>(w.slot)]) + offset;
-  arguments.push_back({DNNL_ARG_WEIGHTS, chosen.weights_desc(), w, weights.pack(address, given, chosen.weights_desc())});
-  return make_primitive_step(dnnl::convolution_forward(chosen), std::move(arguments), chosen.scratchpad_desc(), spec.threads);
+  std::optional<Packing> streamed;
+  arguments.push_back(weights_argument(spec, w, given, chosen.weights_desc(), weights, streamed));
+  auto step = make_primitive_step(dnnl::convolution_forward(chosen), std::move(arguments), chosen.scratchpad_desc(), spec.threads);
+  if (streamed) spec.packings->push_back(std::move(*streamed));
+  return step;
 }
 
 }  // namespace reprise::kernels::cpu

@@ -65,6 +65,31 @@ PackedWeights::Packed PackedWeights::pack(const void* from, const dnnl::memory::
   return made;
 }
 
+Packing PackedWeights::packing(int slot, std::int64_t offset_bytes, const dnnl::memory::desc& as, const dnnl::memory::desc& to, int threads) {
+  const dnnl::reorder::primitive_desc described(engine(), as, engine(), to);
+  const auto pack = [=, reorder = dnnl::reorder(described)](const void* weight, void* packed) {
+    const ThreadScope scope(threads);
+    auto* from = const_cast<std::byte*>(static_cast<const std::byte*>(weight) + offset_bytes);
+    dnnl::memory source(as, engine(), from), target(to, engine(), packed);
+    reorder.execute(thread_stream(), source, target);
+    thread_stream().wait();
+  };
+  return {slot, to.get_size(), pack};
+}
+
+Argument weights_argument(const StepSpec& spec, const OperandRef& w, const dnnl::memory::desc& as, const dnnl::memory::desc& to, PackedWeights& weights,
+                          std::optional<Packing>& streamed) {
+  Argument argument{DNNL_ARG_WEIGHTS, to, w};
+  const auto offset = w.offset * static_cast<std::int64_t>(item_size(w.dtype));
+  if (w.slot < spec.first_streamed_slot) {
+    argument.fixed = weights.pack(static_cast<const std::byte*>(spec.fixed[static_cast<std::size_t>(w.slot)]) + offset, as, to);
+  } else if (as != to) {
+    streamed = PackedWeights::packing(w.slot, offset, as, to, spec.threads);
+    argument.operand.offset = 0;
+  }
+  return argument;
+}
+
 // ---- steps ----
 
 namespace {

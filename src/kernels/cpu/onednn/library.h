@@ -47,6 +47,8 @@ class PackedWeights {
   using Packed = std::shared_ptr<const dnnl::memory>;
   /// `from`, described by `as`, in the order of `to`.
   Packed pack(const void* from, const dnnl::memory::desc& as, const dnnl::memory::desc& to);
+  /// How to do that again for every run.
+  static Packing packing(int slot, std::int64_t offset_bytes, const dnnl::memory::desc& as, const dnnl::memory::desc& to, int threads);
 
  private:
   static std::string key(const void* from, const dnnl::memory::desc& as, const dnnl::memory::desc& to);
@@ -61,6 +63,11 @@ struct Argument {
   OperandRef operand = {};  // where `fixed` is null
   PackedWeights::Packed fixed = nullptr;
 };
+
+/// An argument that is `w`, a fixed operand that lies `as`, where a primitive wants `to`: packed now, or where weights are streamed by each run. Then
+/// `streamed` says how, for StepSpec::packings once the step is made.
+Argument weights_argument(const StepSpec& spec, const OperandRef& w, const dnnl::memory::desc& as, const dnnl::memory::desc& to, PackedWeights& weights,
+                          std::optional<Packing>& streamed);
 
 /// Runs a primitive made with a user's scratchpad. May run in several threads at once, and allocates only when more of them do than ever before.
 StepPtr make_primitive_step(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads);

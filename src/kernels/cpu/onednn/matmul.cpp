@@ -150,13 +150,14 @@ StepPtr make_matmul(const Contraction& matmul, PackedWeights& weights) {
   const dnnl::matmul::desc described = p.has_bias ? dnnl::matmul::desc(from, wanted, bias, to) : dnnl::matmul::desc(from, wanted, to);
   const dnnl::matmul::primitive_desc chosen(described, attr, engine(), true);
   if (!chosen) return nullptr;
-  Argument b{DNNL_ARG_WEIGHTS, chosen.weights_desc(), p.b};
-  if (fixed) {
-    const auto* address = static_cast<const std::byte*>(spec.fixed[slot]) + p.b.offset * static_cast<std::int64_t>(item_size(p.b.dtype));
-    b.fixed = weights.pack(address, given, chosen.weights_desc());
-  }
-  arguments.push_back(std::move(b));
-  return make_primitive_step(dnnl::matmul(chosen), std::move(arguments), chosen.scratchpad_desc(), spec.threads);
+  std::optional<Packing> streamed;
+  if (fixed)
+    arguments.push_back(weights_argument(spec, p.b, given, chosen.weights_desc(), weights, streamed));
+  else
+    arguments.push_back({DNNL_ARG_WEIGHTS, chosen.weights_desc(), p.b});
+  auto step = make_primitive_step(dnnl::matmul(chosen), std::move(arguments), chosen.scratchpad_desc(), spec.threads);
+  if (streamed) spec.packings->push_back(std::move(*streamed));
+  return step;
 }
 
 }  // namespace reprise::kernels::cpu

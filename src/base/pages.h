@@ -1,0 +1,13 @@
+// Pages of a read-only file mapping.
+#pragma once
+
+#include <cstddef>
+
+namespace reprise::base {
+
+/// The process holds these pages no longer; they come again from the file when they are read. Only for read-only mappings of files.
+void drop_pages(const void* begin, std::size_t bytes) noexcept;
+/// The system may start to read these pages; does not wait.
+void expect_pages(const void* begin, std::size_t bytes) noexcept;
+
+}  // namespace reprise::base

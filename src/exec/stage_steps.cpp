@@ -1,0 +1,132 @@
+#include "exec/stage_steps.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "base/pages.h"
+#include "device/fetch.h"
+
+namespace reprise::exec {
+namespace {
+
+using device::FetchStep;
+
+constexpr std::size_t kCopyAlignment = 256;
+std::size_t round_up(std::size_t bytes) { return (bytes + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment; }
+
+/// Pages of a file's mapping; none where a weight is not mapped.
+struct Pages {
+  const void* begin = nullptr;
+  std::size_t bytes = 0;
+};
+
+Pages pages_of(const Executable& executable, plan::BufferId id) {
+  const auto& buffer = executable.plan().buffers[static_cast<std::size_t>(id)];
+  const auto& weight = executable.plan().weights[static_cast<std::size_t>(buffer.index)];
+  return weight.mapped ? Pages{weight.data.data(), weight.data.nbytes()} : Pages{};
+}
+
+/// On the host a copy may bring a weight into another form, and cares for the pages of the file.
+class HostFetch final : public FetchStep {
+ public:
+  HostFetch(const WeightCopy& copy, Pages pages) : FetchStep(copy.slot, copy.weight, copy.bytes), pack_(copy.pack), pages_(pages) {}
+  void run(void* const* bindings) const override {
+    if (pack_)
+      pack_(bindings[from()], bindings[to()]);
+    else
+      FetchStep::run(bindings);
+    base::drop_pages(pages_.begin, pages_.bytes);
+    base::expect_pages(next_.begin, next_.bytes);
+  }
+  [[nodiscard]] const Pages& pages() const { return pages_; }
+  void expect(const Pages& next) { next_ = next; }
+
+ private:
+  std::function<void(const void*, void*)> pack_;
+  Pages pages_, next_;
+};
+
+/// Behind a command that read rows of a weight where it lies.
+class DropStep final : public device::Step {
+ public:
+  explicit DropStep(Pages pages) : pages_(pages) {}
+  void run(void* const*) const override { base::drop_pages(pages_.begin, pages_.bytes); }
+
+ private:
+  Pages pages_;
+};
+
+class Arranger {
+ public:
+  Arranger(const Executable& executable, const WeightSet& weights, std::vector<BuiltStep> built)
+      : executable_(executable), weights_(weights), built_(std::move(built)), on_host_(executable.device()->host_visible()) {
+    for (std::size_t i = 0; i < built_.size(); ++i)
+      if (!built_[i].copies.empty()) readers_.push_back(i);
+  }
+
+  StageSteps arrange(const Stage& stage) {
+    for (const std::size_t reader : readers_) slot_bytes_ = std::max(slot_bytes_, bytes_of(built_[reader]));
+    const auto slots = static_cast<std::size_t>(weights_.slots);
+    result_.slot_bytes = std::min(slots, readers_.size()) * slot_bytes_;
+    for (std::size_t k = 0; k < std::min(slots, readers_.size()); ++k) copy_for(k);
+    const plan::Command* command = stage.begin;
+    for (std::size_t i = 0, k = 0; i < built_.size(); ++i, ++command) {
+      while (command->op == core::Op::item) ++command;
+      result_.steps.push_back(std::move(built_[i].step));
+      if (on_host_) drop_behind(*command);
+      if (k == readers_.size() || readers_[k] != i) continue;
+      if (k + slots < readers_.size()) copy_for(k + slots);
+      ++k;
+    }
+    return std::move(result_);
+  }
+
+ private:
+  static std::size_t bytes_of(const BuiltStep& step) {
+    std::size_t bytes = 0;
+    for (const auto& copy : step.copies) bytes += round_up(copy.bytes);
+    return bytes;
+  }
+
+  void copy_for(std::size_t k) {
+    std::size_t offset = k % static_cast<std::size_t>(weights_.slots) * slot_bytes_;
+    for (const auto& copy : built_[readers_[k]].copies) {
+      result_.places.push_back({copy.slot, offset});
+      result_.copied_bytes += copy.bytes;
+      result_.steps.push_back(fetch(copy));
+      offset += round_up(copy.bytes);
+    }
+  }
+
+  std::unique_ptr<device::Step> fetch(const WeightCopy& copy) {
+    if (!on_host_) return std::make_unique<FetchStep>(copy.slot, copy.weight, copy.bytes);
+    auto step = std::make_unique<HostFetch>(copy, pages_of(executable_, copy.weight));
+    if (last_ != nullptr) last_->expect(step->pages());
+    last_ = step.get();
+    return step;
+  }
+
+  void drop_behind(const plan::Command& command) {
+    for (const auto& operand : command.inputs)
+      if (weights_.dropped[static_cast<std::size_t>(operand.buffer)])
+        result_.steps.push_back(std::make_unique<DropStep>(pages_of(executable_, operand.buffer)));
+  }
+
+  const Executable& executable_;
+  const WeightSet& weights_;
+  std::vector<BuiltStep> built_;
+  bool on_host_;
+  std::vector<std::size_t> readers_;  // steps with copies
+  std::size_t slot_bytes_ = 0;
+  StageSteps result_;
+  HostFetch* last_ = nullptr;
+};
+
+}  // namespace
+
+StageSteps arrange(const Executable& executable, const WeightSet& weights, const Stage& stage, std::vector<BuiltStep> built) {
+  return Arranger(executable, weights, std::move(built)).arrange(stage);
+}
+
+}  // namespace reprise::exec
