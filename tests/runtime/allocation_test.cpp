@@ -11,16 +11,21 @@
 namespace {
 
 std::atomic<std::size_t> g_allocations = 0;
+std::atomic<std::int64_t> g_held = 0;
 
 void* counted(std::size_t bytes, std::size_t alignment) {
   ++g_allocations;
+  ++g_held;
   void* pointer = std::aligned_alloc(alignment, (bytes + alignment) / alignment * alignment);
   if (pointer == nullptr) throw std::bad_alloc();
   return pointer;
 }
 
 // Not inline: the compiler would see `free` where it expects the counterpart of `new`.
-[[gnu::noinline]] void release(void* pointer) noexcept { std::free(pointer); }
+[[gnu::noinline]] void release(void* pointer) noexcept {
+  if (pointer != nullptr) --g_held;
+  std::free(pointer);
+}
 
 }  // namespace
 
@@ -134,6 +139,42 @@ TEST(Allocation, ControlAndRepeatedCountsAllocateNothing) {
   EXPECT_EQ(allocations_of(module, {floats({1, 0, 2, 0})}, out), 0u);
   EXPECT_EQ(allocations_of(module, {floats({-1, 0, 2, 0})}, out), 0u);
   EXPECT_EQ(values(out[0]), (std::vector<float>{2, 2, 2, 2}));
+}
+
+TEST(Allocation, AMillionChangesOfModesHoldNoMoreMemory) {
+  PlanMaker m;
+  m.plan.settings.enable_weight_streaming = true;
+  const Ref x = m.input("x", {4}), w = m.weight("w", {1, 2, 3, 4}), y = m.output("y", {4});
+  m.sum(x, w, y);
+  Module module = module_of(m);
+  const std::vector<Tensor> in = {floats({1, 1, 1, 1})}, out = {floats({0, 0, 0, 0})};
+  const auto change = [&](int i) {
+    const bool on = i / 4 % 2 != 0;
+    if (i % 4 == 0) runtime::set_cudagraphs_mode(on);
+    if (i % 4 == 1) module.set_cuda_graph_strategy(on ? CudaGraphStrategy::whole_graph_capture : CudaGraphStrategy::disabled);
+    if (i % 4 == 2) (void)runtime::enable_cudagraphs(module, {.verify_first_replay = on});
+    if (i % 4 == 3) (void)(on ? runtime::enable_pre_allocated_outputs(module) : runtime::enable_output_allocator(module));
+    if (i % 100 == 0) {
+      auto streaming = runtime::weight_streaming(module);
+      streaming.set_device_budget(0);
+      module.run(in, out);
+    }
+    if (i % 7 == 0) module.run(in, out);
+  };
+  const auto change_all = [&](int count) {
+    for (int i = 0; i < count; ++i) change(i);
+    runtime::set_cudagraphs_mode(false);
+    module.set_cuda_graph_strategy(CudaGraphStrategy::disabled);
+    module.run(in, out);
+  };
+  change_all(5600);
+  const std::int64_t held = g_held;
+  const auto committed = module.memory().arena_committed_bytes;
+  change_all(1008000);  // the same rounds, 180 times
+  EXPECT_EQ(g_held, held);
+  EXPECT_EQ(module.memory().arena_committed_bytes, committed);
+  EXPECT_EQ(module.memory().contexts, 1u);
+  EXPECT_EQ(values(out[0]), (std::vector<float>{2, 3, 4, 5}));
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ class FaultyDevice final : public ForwardingDevice {
 
   std::atomic<bool> refuse_recording = false;  // `record` throws
   std::atomic<int> lying_slot = -1;            // replays negate the first float behind this slot afterwards
-  std::atomic<std::size_t> free_bytes = std::size_t{1} << 40;
+  std::atomic<std::size_t> free_bytes = std::size_t{1} << 40, largest_reservation = free_bytes.load();
 
   /// Each kind of operation counts down from what is set here, and fails when it comes to 0; then never again.
   std::array<std::atomic<int>, kOperations> fail_at{};
@@ -48,12 +48,15 @@ class FaultyDevice final : public ForwardingDevice {
   void deallocate(void* pointer, device::MemoryKind kind) noexcept override {
     if (pointer != nullptr) {
       const std::scoped_lock lock(mutex_);
-      held_[static_cast<std::size_t>(kind)] -= sizes_.extract(pointer).mapped();
+      const std::size_t bytes = sizes_.extract(pointer).mapped();
+      held_[static_cast<std::size_t>(kind)] -= bytes;
+      std::memset(pointer, 0xee, bytes);  // whoever still reads it shows
     }
     ForwardingDevice::deallocate(pointer, kind);
   }
   [[nodiscard]] device::MemorySize memory_size() const override { return {free_bytes, free_bytes}; }
   [[nodiscard]] std::unique_ptr<device::Reservation> reserve(std::size_t bytes) override {
+    if (bytes > largest_reservation) throw OutOfMemory("[test/reserve] too much");
     return std::make_unique<Counted>(ForwardingDevice::reserve(bytes), *this);
   }
   void copy(void* dst, const void* src, std::size_t bytes, device::Stream& stream) override {

@@ -424,6 +424,29 @@ TEST(WeightStreaming, ACallInFlightFinishesUnderItsBudget) {
   EXPECT_EQ(card.device->held(device::MemoryKind::pinned), 0u);
 }
 
+TEST(WeightStreaming, AHostBufferIsNotFreedBehindARecordedCopy) {
+  const Network network{.layers = 4};
+  const Card card;
+  const Module module = card.load(network);
+  const auto graphs = runtime::enable_cudagraphs(module);
+  auto scope = weight_streaming(module);
+  scope.set_device_budget(0);
+  const auto in = inputs_of(network, 2);
+  const auto want = values(call(module, in)[0]);
+  {
+    const Tensor y = Tensor::empty(std::vector<std::int64_t>{2, network.width}, DType::f32);
+    runtime::Call running(*module.impl(), std::span<const Tensor>(in));
+    running.place(std::span(&y, 1));
+    running.context().set_output(0, y.data());
+    scope.set_device_budget(network.total());
+    EXPECT_EQ(card.device->held(device::MemoryKind::pinned), static_cast<std::size_t>(network.total()));
+    running.run();
+    EXPECT_EQ(values(y), want);
+  }
+  EXPECT_EQ(card.device->held(device::MemoryKind::pinned), 0u);
+  EXPECT_EQ(values(call(module, in)[0]), want);
+}
+
 TEST(WeightStreaming, WhatDoesNotReachTheDeviceIsStreamed) {
   const Network network{.layers = 5};
   const Card card;
