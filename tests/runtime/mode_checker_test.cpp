@@ -321,10 +321,10 @@ class World {
   void set_budget(const Step& step) {
     for (auto it = scopes_.rbegin(); it != scopes_.rend(); ++it) {
       if (it->module != step.module || !it->budget) continue;
-      const std::int64_t budgets[] = {0, 4, 20, 33, at(step).weight_bytes};
+      const std::int64_t budgets[] = {0, 4, 20, 33, at(step).weight_bytes}, before = *it->budget;
       it->budget = budgets[step.choice % std::size(budgets)];
       static_cast<runtime::WeightStreamingScope&>(*it->guard).set_device_budget(*it->budget);
-      at(step).held.clear();
+      if (*it->budget != before) at(step).held.clear();
       return;
     }
   }
@@ -335,7 +335,9 @@ class World {
     const bool graphs = it->graphs;
     Checked& closed = programs_[it->module];
     if (it->of_outputs()) closed.last_y = {};
-    if (graphs || it->budget) closed.held.clear();
+    const std::int64_t before = budget(it->module);
+    const unsigned module = it->module;
+    if (graphs) closed.held.clear();
     if (step.form % 2 == 0) {
       it->guard->close();
       scopes_.erase(it);
@@ -347,6 +349,7 @@ class World {
       } catch (int) {
       }
     }
+    if (budget(module) != before) closed.held.clear();
     if (graphs) expect(closed.module.stats().recordings_held == 0, "recordings outlive their scope");
   }
 
