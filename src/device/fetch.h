@@ -9,7 +9,7 @@
 namespace reprise::device {
 
 /// Copies `bytes` bytes from the address in slot `from`, in memory of the host that device copies reach, to that in slot `to`. It starts when the steps before
-/// it are done; the steps behind it that do not name slot `to` need not wait for it, and on a GPU run beside it.
+/// it are done; the steps behind it that do not name slot `to` need not wait for it, and on a GPU run beside it. Its list is done when it is.
 class FetchStep : public Step {
  public:
   FetchStep(int to, int from, std::size_t bytes) : to_(to), from_(from), bytes_(bytes) {}

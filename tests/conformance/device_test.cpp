@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "device/fetch.h"
 #include "reprise/error.h"
 
 namespace reprise::device {
@@ -525,6 +526,64 @@ TEST_P(Conformance, ReplayPatchesChangedAddresses) {
     std::array<void*, 1> short_table = {&one};
     EXPECT_THROW(recording->replay(stream, short_table), InvalidArgument);
   });
+}
+
+// ---- memory of the host brought to a list ----
+
+StepList fetches(std::initializer_list<std::array<int, 2>> slots, std::size_t bytes) {
+  StepList list;
+  for (const auto& [to, from] : slots) list.push_back(std::make_unique<FetchStep>(to, from, bytes));
+  return list;
+}
+
+TEST_P(Conformance, FetchesFollowWhatStandsBeforeThem) {
+  constexpr std::size_t kCount = 1 << 18;
+  const auto pinned = [&](int value) {
+    Allocation memory(device, kCount * sizeof(int), MemoryKind::pinned);
+    std::fill_n(reinterpret_cast<int*>(memory.data()), kCount, value);
+    return memory;
+  };
+  const Allocation one = pinned(1), two = pinned(2), slot(device, one.size()), first(device, one.size()), second(device, one.size());
+  std::vector<void*> bindings = {slot.data(), one.data(), two.data()};
+  on_each_stream([&](Stream& stream) {
+    const auto from_one = device->make_command_list(fetches({{0, 1}}, one.size())), from_two = device->make_command_list(fetches({{0, 1}, {0, 2}}, one.size()));
+    for (int i = 0; i < 3; ++i) {
+      from_one->enqueue(stream, bindings.data());
+      device->copy(first.data(), slot.data(), slot.size(), stream);
+      from_two->enqueue(stream, bindings.data());
+      device->copy(second.data(), slot.data(), slot.size(), stream);
+    }
+    stream.synchronize();
+    EXPECT_EQ(download<int>(first.data(), kCount), std::vector<int>(kCount, 1));
+    EXPECT_EQ(download<int>(second.data(), kCount), std::vector<int>(kCount, 2));
+  });
+}
+
+TEST_P(Conformance, RecordedFetchesArePatched) {
+  Allocation one(device, 8, MemoryKind::pinned), two(device, 8, MemoryKind::pinned);
+  std::memcpy(one.data(), std::array<int, 2>{1, 11}.data(), 8);
+  std::memcpy(two.data(), std::array<int, 2>{2, 22}.data(), 8);
+  on_each_stream([&](Stream& stream) {
+    const Allocation a = upload(std::vector<int>{0, 0}), b = upload(std::vector<int>{0, 0});
+    std::vector<void*> bindings = {a.data(), one.data()};
+    const auto recording = device->record(device->make_command_list(fetches({{0, 1}}, 8)), bindings);
+    recording->replay(stream, bindings);
+    bindings = {b.data(), two.data()};
+    recording->replay(stream, bindings);
+    stream.synchronize();
+    EXPECT_EQ(download<int>(a.data(), 2), (std::vector<int>{1, 11}));
+    EXPECT_EQ(download<int>(b.data(), 2), (std::vector<int>{2, 22}));
+    EXPECT_EQ(recording->patched_slots(), 2u);
+  });
+}
+
+TEST_P(Conformance, TellsHowMuchMemoryThereIs) {
+  const MemorySize before = device->memory_size();
+  EXPECT_GT(before.total_bytes, 0u);
+  EXPECT_LE(before.free_bytes, before.total_bytes);
+  { const Allocation memory(device, 1 << 20); }
+  device->trim();
+  EXPECT_EQ(device->memory_size().total_bytes, before.total_bytes);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, Conformance, testing::ValuesIn(devices()), [](const auto& tested) {

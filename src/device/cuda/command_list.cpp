@@ -146,7 +146,7 @@ void CudaCommandList::describe(const Step& step, Operations& operations) {
 
 void CudaCommandList::find_waits() {
   if (fetches_ == 0) return;
-  waits_.resize(operations_.size());
+  waits_.resize(operations_.size() + 1);
   std::map<int, int> pending;  // slot → the copy that nothing has waited for yet
   int fetch = 0;
   for (std::size_t i = 0; i < operations_.size(); ++i) {
@@ -165,6 +165,7 @@ void CudaCommandList::find_waits() {
       pending.erase(found);
     }
   }
+  for (const auto& [slot, copy] : pending) waits_.back().push_back(copy);
 }
 
 void CudaCommandList::enqueue(Stream& stream, void* const* bindings) const {
@@ -188,6 +189,8 @@ void CudaCommandList::enqueue(Stream& stream, void* const* bindings) const {
     std::visit(launcher, operation.work);
     lane.passed_work();
   }
+  for (const int which : waits_.back()) lane.wait_for(static_cast<std::size_t>(which));
+  lane.finish();
 }
 
 }  // namespace reprise::device::cuda

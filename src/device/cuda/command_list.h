@@ -39,7 +39,7 @@ class CudaCommandList final : public CommandList {
   std::size_t scratch_bytes_ = 0;
   std::vector<Operation> operations_;
   int fetches_ = 0;                      // copies from the host
-  std::vector<std::vector<int>> waits_;  // by operation: which of these it waits for. Empty when there are none
+  std::vector<std::vector<int>> waits_;  // by operation, and at the end: which of these it waits for. Empty when there are none
   std::shared_ptr<const Faults> faults_;
 };
 

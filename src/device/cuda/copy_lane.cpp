@@ -21,7 +21,7 @@ CopyLane::CopyLane(CudaStream& stream, int copies) : stream_(stream), lane_(stre
 }
 
 CopyLane::~CopyLane() {
-  if (begun_ != awaited_) driver().cuStreamSynchronize(lane_.stream);
+  if (!finished_) driver().cuStreamSynchronize(lane_.stream);
 }
 
 void CopyLane::copy(std::size_t index, CUdeviceptr to, CUdeviceptr from, std::size_t bytes) {
@@ -31,14 +31,12 @@ void CopyLane::copy(std::size_t index, CUdeviceptr to, CUdeviceptr from, std::si
     check(cuda.cuStreamWaitEvent(lane_.stream, lane_.passed, CU_EVENT_WAIT_DEFAULT), "waiting for an event");
     is_marked_ = true;
   }
-  ++begun_;
   if (bytes > 0) check(cuda.cuMemcpyAsync(to, from, bytes, lane_.stream), "copying a weight");
   check(cuda.cuEventRecord(lane_.copied[index], lane_.stream), "recording an event");
 }
 
 void CopyLane::wait_for(std::size_t index) {
   check(driver().cuStreamWaitEvent(stream_.get(), lane_.copied[index], CU_EVENT_WAIT_DEFAULT), "waiting for an event");
-  ++awaited_;
 }
 
 }  // namespace reprise::device::cuda

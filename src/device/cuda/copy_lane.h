@@ -10,8 +10,7 @@
 
 namespace reprise::device::cuda {
 
-/// Has the stream's lane to itself. With the GPU's context current. Where enqueueing ends early, by an exception, the stream waits for the copies that were
-/// begun.
+/// Has the stream's lane to itself. With the GPU's context current. Where enqueueing ends early, by an exception, the copies that were begun are waited for.
 class CopyLane {
  public:
   CopyLane(CudaStream& stream, int copies);
@@ -25,13 +24,15 @@ class CopyLane {
   void wait_for(std::size_t index);
   /// Something was given to the stream.
   void passed_work() { is_marked_ = false; }
+  /// The stream has been told to wait for every copy.
+  void finish() { finished_ = true; }
 
  private:
   CudaStream& stream_;
   CudaStream::Lane& lane_;
   std::scoped_lock<std::mutex> lock_;
   bool is_marked_ = false;  // lane_.passed stands behind all work of the stream, and the lane waits for it
-  std::size_t begun_ = 0, awaited_ = 0;
+  bool finished_ = false;
 };
 
 }  // namespace reprise::device::cuda
