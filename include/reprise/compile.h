@@ -37,6 +37,8 @@ struct CompileOptions {
   bool require_full_compilation = false;
   /// The module's weights may be left on the host and be brought as a call needs them: runtime::weight_streaming says how many bytes stay on the device.
   bool enable_weight_streaming = false;
+  /// Whether calls are recorded in every mode, at first: Module::set_cuda_graph_strategy changes it. Saved with the module.
+  CudaGraphStrategy cuda_graph_strategy = CudaGraphStrategy::disabled;
   int threads = 0;  // in one call; 0: as many as the machine has
   /// 0 to 5. On a GPU: how many of the libraries' kernels compete for each product and convolution at the opt shapes, none to all (docs/gpu.md says how long).
   int optimization_level = 3;

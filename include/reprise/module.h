@@ -44,6 +44,13 @@ enum class CudaGraphStrategy : std::uint8_t { disabled, whole_graph_capture };
 /// "per_engine_capture" is another name of whole_graph_capture. Throws InvalidArgument, listing the names.
 [[nodiscard]] CudaGraphStrategy parse_cuda_graph_strategy(std::string_view text);
 
+/// Settings of a module that may change at any time. Other values than before take effect once, at the next call: its execution context is rebuilt, what it
+/// recorded is recorded anew (reason `settings`). Calls in flight end as they began.
+struct RuntimeConfig {
+  CudaGraphStrategy cuda_graph_strategy = CudaGraphStrategy::disabled;
+  friend bool operator==(const RuntimeConfig&, const RuntimeConfig&) = default;
+};
+
 struct Capturability {
   bool capturable = true;
   std::string reason;  // why not: "segment 0 needs the host: the host needs u0 at 'nonzero' (nonzero)"
@@ -66,6 +73,8 @@ struct LoadOptions {
   /// is a DeviceError.
   bool allow_recompile = true;
 };
+
+class BoundCall;
 
 /// A compiled program. Handles are cheap to copy and share one module; calls may come from many threads at once: each call in flight owns an execution context
 /// from a pool, so calls without state never wait for each other; calls of a module with state follow one another.
@@ -91,6 +100,8 @@ class Module {
   /// steps find in the data is thrown by its `synchronize`. Where a value from data steers the program the call waits for it, and on a CPU for everything.
   /// Calls of a module with state follow one another, whatever their streams. Throws InvalidArgument when the stream is another device's.
   void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) const;
+  /// A call whose tensors are fixed from now on. Arguments and errors as for `run`; nothing is run yet.
+  [[nodiscard]] BoundCall bind(std::span<const Tensor> inputs, std::span<const Tensor> outputs) const;
   /// Sizes of the tensor output `index` (counted as `run` takes them) for these inputs. Throws as a call does, and InvalidArgument where they depend on data.
   [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
 
@@ -111,8 +122,11 @@ class Module {
   /// Any thread may ask, also while calls run: each count is then one that it had.
   [[nodiscard]] ModuleStats stats() const;
 
-  /// Recordings without a mode (reprise/runtime.h has the modes). disabled at first; scopes leave it as it is. In whole-graph mode the recording of the mode
-  /// takes its place. Thread safe: calls that begin later see it.
+  /// As it was compiled, at first. Thread safe.
+  void set_runtime_config(const RuntimeConfig& config);
+  [[nodiscard]] RuntimeConfig runtime_config() const;
+  /// Recordings without a mode (reprise/runtime.h has the modes): part of the configuration. Scopes leave it as it is. In whole-graph mode the recording of the
+  /// mode takes its place.
   void set_cuda_graph_strategy(CudaGraphStrategy strategy);
   [[nodiscard]] CudaGraphStrategy cuda_graph_strategy() const;
   /// Whether a call can be one recording, or needs a value on the host in between.
@@ -138,6 +152,23 @@ class Module {
   static Module load(const std::string& path, const LoadOptions& options = {});
 
   [[nodiscard]] const std::shared_ptr<Impl>& impl() const { return impl_; }
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+/// A module's call with the tensors that it was bound to; holds on to them. Each run reads the inputs and writes the outputs as they then are. While nothing
+/// that a call goes by has changed (configuration, optimization profile), it checks, binds and looks up nothing, and a replay patches nothing (counted as
+/// bound_calls); tensors that cannot be used where they lie are copied in each run, as in any call. Keeps an execution context to itself. Copies share one
+/// call; runs at once from several threads are allowed where the tensors are.
+class BoundCall {
+ public:
+  struct Impl;
+  explicit BoundCall(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  /// As Module::run.
+  void operator()() const;
+  /// As Module::enqueue.
+  void enqueue(const Stream& stream) const;
 
  private:
   std::shared_ptr<Impl> impl_;

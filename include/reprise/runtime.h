@@ -45,6 +45,10 @@ struct CudaGraphOptions {
   bool verify_first_replay = false;
   /// For each execution context: how many shape keys keep their recordings (at most sixteen), and how many bytes of these. The one used least goes first.
   std::size_t max_recordings = 16, max_recording_bytes = std::size_t{256} << 20;
+  /// Batch sizes, ascending. A call with a batch between two of them runs at the larger one, so that few shapes are recorded: its first row is repeated behind
+  /// the others, results are cut. Only where the plan proves that no row of the batch depends on another, and for calls that return new tensors; others run as
+  /// they are, and Module::stats() counts why (unbucketed_by). Rows are computed as at the larger batch. Throws InvalidArgument unless they ascend from 1.
+  std::vector<std::int64_t> buckets = {};
 };
 
 /// A module while a scope is open. Calling it is calling the module, which does the same: modes belong to the process or to the module. Closes when destroyed,

@@ -28,8 +28,8 @@ struct ModuleStats {
   std::uint64_t plain_enqueues = 0;  // stages that ran step by step
   std::uint64_t records = 0;         // stages recorded
   // first_sight; data_size: a size that data gave changed; evicted: it was, to keep the others in bounds; dropped: with a scope;
-  // profile: the same shape was recorded under another optimization profile
-  // weight_budget: weight streaming's budget changed
+  // profile: the same shape was recorded under another optimization profile; weight_budget: weight streaming's budget changed;
+  // settings: the module's configuration changed
   std::vector<ReasonCount> records_by;
   std::uint64_t replays = 0;            // stages that ran as a recording, the run after recording included
   std::uint64_t native_replays = 0;     // of them: because of cuda_graph_strategy
@@ -40,6 +40,10 @@ struct ModuleStats {
   // capture_failed; over_bound: the recording is larger than max_recording_bytes; verify_mismatch: its first replay differed from an unrecorded run
   std::vector<ReasonCount> unrecorded_by;
 
+  std::uint64_t bucketed_calls = 0, padded_rows = 0;  // calls that ran at a larger batch (CudaGraphOptions::buckets)
+  // over_buckets; empty; caller_outputs (run, enqueue); profile: no bucket fits it; not_independent: …, with the reason
+  std::vector<ReasonCount> unbucketed_by;
+
   std::uint64_t staged_inputs = 0, staged_outputs = 0;  // that were copied through memory of the context
   std::uint64_t staged_bytes = 0;
   // integer (a number became a tensor), on_host, other_device (multi-device safe mode), not_contiguous, misaligned, overlaps_output, overlaps_input
@@ -48,7 +52,8 @@ struct ModuleStats {
 
   std::uint64_t streamed_weights = 0, streamed_bytes = 0;  // copies of weights to where calls need them (runtime::weight_streaming)
 
-  std::uint64_t contexts = 0;
+  std::uint64_t contexts = 0, contexts_rebuilt = 0;                     // rebuilt: because the configuration changed
+  std::uint64_t bound_calls = 0;                                        // of a BoundCall, that found everything in place
   std::uint64_t shapes_bound = 0, shapes_evicted = 0, shapes_held = 0;  // shape keys, counted in each context
   std::uint64_t stages_bound = 0;                                       // command lists made
   std::uint64_t memory_growths = 0;                                     // times that a context asked its device for memory

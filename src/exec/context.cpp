@@ -59,14 +59,7 @@ void ExecutionContext::point_at_weights() {
 }
 
 void ExecutionContext::adopt_weights() {
-  settle();
-  for (const auto& shape : shapes_) {
-    for (BoundStage& stage : shape->stages) {
-      forget_recording(stage, RecordReason::weight_budget);
-      stage.unrecordable.reset();
-      stage.list = nullptr;
-    }
-  }
+  forget_lists(RecordReason::weight_budget);
   slots_.release();
   weights_ = executable_->weights().current();
   point_at_weights();
@@ -75,6 +68,7 @@ void ExecutionContext::adopt_weights() {
 void ExecutionContext::bind(const ShapeKey& key) {
   current_ = nullptr;
   if (has_old_weights()) adopt_weights();
+  bound_for = 0;
   values_.reset(key.symbols, executable_->binder().known());
   auto found = std::find_if(shapes_.begin(), shapes_.end(), [&](const auto& shape) { return shape->matches(key); });
   if (found == shapes_.end()) {
@@ -104,6 +98,23 @@ void ExecutionContext::make_room() {
   ++counters_.shapes_evicted;
   --counters_.shapes_held;
   shapes_.erase(oldest);
+}
+
+void ExecutionContext::rebuild() {
+  forget_lists(RecordReason::settings);
+  ++counters_.rebuilds;
+}
+
+void ExecutionContext::forget_lists(RecordReason why) {
+  settle();
+  bound_for = 0;
+  for (const auto& shape : shapes_) {
+    for (BoundStage& stage : shape->stages) {
+      forget_recording(stage, why);
+      stage.list = nullptr;
+      stage.unrecordable.reset();
+    }
+  }
 }
 
 void ExecutionContext::point_at_arena() {

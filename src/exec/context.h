@@ -35,6 +35,7 @@ class ExecutionContext {
   [[nodiscard]] bool holds(const ShapeKey& key) const;
   /// Makes `key` current: plans memory at first sight of it, and commits what it needs. Throws ShapeError, OutOfMemory.
   void bind(const ShapeKey& key);
+  [[nodiscard]] bool is_bound_to(const ShapeKey& key) const { return current_ != nullptr && current_->matches(key); }
   /// Of the current shape.
   [[nodiscard]] const OutputShape& output(std::size_t index) const { return current_->outputs[index]; }
 
@@ -63,6 +64,13 @@ class ExecutionContext {
   /// Goes by the weights as they are now (WeightStore::current) and lets go of what it had before, after the work that uses it; `bind` does that too.
   void adopt_weights();
   [[nodiscard]] bool has_old_weights() const { return weights_->epoch != executable_->weights().epoch(); }
+  /// Forgets every command list and recording, after the work that uses them: they are made anew by the calls that need them.
+  void rebuild();
+  std::uint64_t settings_epoch = 0;  // ModuleModes': of the settings that this was built for
+
+  // Of the pool: the bound call that keeps this context to itself, 0 for none. Of that call: what its addresses in the table are called, until another `bind`.
+  std::uint64_t owner = 0, bound_for = 0;
+
   /// All recordings go, after the work that uses them.
   void drop_recordings();
   std::uint64_t recordings_epoch = 0;  // the pool's: when they were dropped last
@@ -95,6 +103,7 @@ class ExecutionContext {
     return dynamic_[static_cast<std::size_t>(executable_->output_buffer(output))];
   }
   void settle();
+  void forget_lists(RecordReason why);
   void point_at_weights();
   void drop_pages_of(const Stage& stage) const;
   void grow(Arena& arena, std::size_t bytes);

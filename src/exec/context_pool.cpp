@@ -4,10 +4,11 @@
 
 namespace reprise::exec {
 
-ContextPool::Lease ContextPool::take(const ShapeKey& key, std::uint64_t stream) {
-  if (ExecutionContext* idle = take_idle(key, stream)) return {*this, *idle};
+ContextPool::Lease ContextPool::take(const ShapeKey& key, std::uint64_t stream, std::uint64_t owner) {
+  if (ExecutionContext* idle = take_idle(key, stream, owner)) return {*this, *idle};
   auto fresh = std::make_unique<ExecutionContext>(executable_);
   fresh->recordings_epoch = epoch_;
+  fresh->owner = owner;
   ExecutionContext& context = *fresh;
   const std::scoped_lock lock(mutex_);
   idle_.reserve(all_.size() + 1);
@@ -15,12 +16,25 @@ ContextPool::Lease ContextPool::take(const ShapeKey& key, std::uint64_t stream) 
   return {*this, context};
 }
 
-ExecutionContext* ContextPool::take_idle(const ShapeKey& key, std::uint64_t stream) {
+ExecutionContext* ContextPool::take_idle(const ShapeKey& key, std::uint64_t stream, std::uint64_t owner) {
   const std::scoped_lock lock(mutex_);
+  ExecutionContext* found = find_idle(key, stream, owner);
+  if (found == nullptr && owner != 0) found = find_idle(key, stream, 0);
+  if (found != nullptr) found->owner = owner;
+  return found;
+}
+
+void ContextPool::disown(std::uint64_t owner) noexcept {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& context : all_)
+    if (context->owner == owner) context->owner = 0;
+}
+
+ExecutionContext* ContextPool::find_idle(const ShapeKey& key, std::uint64_t stream, std::uint64_t owner) {
   auto chosen = idle_.end();
   for (auto it = idle_.end(); it != idle_.begin();) {
     --it;
-    if (!(*it)->is_free_for(stream)) continue;
+    if ((*it)->owner != owner || !(*it)->is_free_for(stream)) continue;
     if (chosen == idle_.end()) chosen = it;
     if (!(*it)->holds(key)) continue;
     chosen = it;

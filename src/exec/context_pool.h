@@ -35,7 +35,10 @@ class ContextPool {
   };
 
   /// Of the idle contexts that are free for the stream `id` (ExecutionContext::is_free_for) the one that holds `key`, else the one used last; else a new one.
-  [[nodiscard]] Lease take(const ShapeKey& key, std::uint64_t stream = 0);
+  /// `owner`: a bound call, which gets a context of its own (its first comes from those that are nobody's), and others do not get that one.
+  [[nodiscard]] Lease take(const ShapeKey& key, std::uint64_t stream = 0, std::uint64_t owner = 0);
+  /// What belonged to `owner` is everybody's again.
+  void disown(std::uint64_t owner) noexcept;
 
   struct Use {
     std::size_t contexts = 0, reserved_bytes = 0, committed_bytes = 0, slot_bytes = 0;
@@ -56,7 +59,8 @@ class ContextPool {
   }
 
  private:
-  [[nodiscard]] ExecutionContext* take_idle(const ShapeKey& key, std::uint64_t stream);
+  [[nodiscard]] ExecutionContext* take_idle(const ShapeKey& key, std::uint64_t stream, std::uint64_t owner);
+  [[nodiscard]] ExecutionContext* find_idle(const ShapeKey& key, std::uint64_t stream, std::uint64_t owner);
   void give_back(ExecutionContext& context) noexcept;
   void refresh_idle() noexcept;
   /// False where the device failed.

@@ -24,8 +24,8 @@ class Count {
 };
 
 /// Why a stage was recorded.
-enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, profile, weight_budget, kCount };
-inline constexpr std::array<const char*, 6> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped", "profile", "weight_budget"};
+enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, profile, weight_budget, settings, kCount };
+inline constexpr std::array<const char*, 7> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped", "profile", "weight_budget", "settings"};
 
 /// Why a stage ran step by step although a recording was asked for.
 enum class UnrecordedReason : std::uint8_t { capture_failed, over_bound, verify_mismatch, kCount };
@@ -42,7 +42,7 @@ using CountsBy = std::array<Count, static_cast<std::size_t>(Reason::kCount)>;
 struct Counters {
   explicit Counters(int stages) : host_reads(std::make_unique<Count[]>(static_cast<std::size_t>(stages))) {}
 
-  Count calls, failed_calls;
+  Count calls, failed_calls, bound_calls, rebuilds;
   Count plain_enqueues, replays, native_replays, verified_replays, patched_addresses;
   CountsBy<RecordReason> records;
   CountsBy<UnrecordedReason> unrecorded;

@@ -93,6 +93,7 @@ class Verifier {
 
   void run() {
     signature();
+    settings();
     profiles();
     for (std::size_t b = 0; b < plan_.buffers.size(); ++b) buffer(plan_.buffers[b], b);
     require(!plan_.blocks.empty(), "the plan has no blocks");
@@ -126,6 +127,11 @@ class Verifier {
                                         [&](const auto& b) { return b.kind == BufferKind::output && b.index == static_cast<int>(i); });
       require(backed == (plan_.outputs[i].kind == OutputSpec::Kind::tensor ? 1 : 0), "{} has {} buffers", place, backed);
     }
+  }
+
+  void settings() const {
+    const auto& strategy = plan_.settings.cuda_graph_strategy;
+    require(strategy.empty() || strategy == "whole_graph_capture", "cuda_graph_strategy '{}' is none", strategy);
   }
 
   void profiles() const {

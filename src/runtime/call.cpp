@@ -38,12 +38,16 @@ Call::~Call() {
 
 exec::ContextPool::Lease Call::take_bound() {
   exec::InlineVector<std::int64_t, 32> symbols(static_cast<std::size_t>(impl_.plan->symbols.size()));
-  const int profile = impl_.executable->binder().bind(inputs_.span(), symbols.span(), modes_.profile);
-  if (profile != modes_.profile.active) impl_.modes.note_profile(modes_, profile);
-  const auto key = exec::ShapeKey::of(symbols.span(), static_cast<std::uint64_t>(profile));
+  profile_ = impl_.executable->binder().bind(inputs_.span(), symbols.span(), modes_.profile);
+  if (profile_ != modes_.profile.active) impl_.modes.note_profile(modes_, profile_);
+  const auto key = impl_.shape_key(symbols.span(), profile_);
   state_lock_ = impl_.lock_calls();
-  auto lease = impl_.pool.take(key, given_stream_ != nullptr ? given_stream_->id() : 0);
+  auto lease = impl_.pool.take(key, given_stream_ != nullptr ? given_stream_->id() : 0, owner_);
   if (modes_.recorded) lease->recordings_epoch = std::min(lease->recordings_epoch, recordings_epoch_);
+  if (lease->settings_epoch != modes_.settings_epoch) {
+    lease->settings_epoch = modes_.settings_epoch;
+    lease->rebuild();
+  }
   lease->bind(key);
   return lease;
 }
@@ -163,17 +167,37 @@ void Call::write_back(std::size_t input) {
     tensor::strided_copy(tensor.data(), tensor.strides(), packed.data(), packed.strides(), tensor.sizes(), item_size(tensor.dtype()));
 }
 
+void Call::abandon() {
+  lease_->counters().calls -= 1;
+  if (on_device_.switched()) --lease_->counters().device_switches;
+  done_ = true;
+}
+
+bool Call::is_staged() const {
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    if (impl_.plan->inputs[i].kind == InputSpec::Kind::integer) return true;  // sizes come from it
+  const auto copied = [](const auto& copies) {
+    return std::any_of(copies.span().begin(), copies.span().end(), [](const std::byte* copy) { return copy != nullptr; });
+  };
+  return copied(staged_) || copied(staged_outputs_);
+}
+
+exec::ExecutionContext::RunOptions run_options(const CallModes& modes) {
+  return {.recorded = modes.recorded,
+          .native = modes.native,
+          .strict = is_strict(modes.graphs),
+          .verify = modes.graphs.verify_first_replay,
+          .max_recordings = modes.graphs.max_recordings,
+          .max_recording_bytes = modes.graphs.max_recording_bytes};
+}
+
 void Call::run(exec::Profiler* profiler) {
   const bool wait = given_stream_ == nullptr;
   base::log(LogLevel::debug, "[run/enqueue] on {}{}", impl_.device->id().str(), modes_.native ? " (native)" : "");
-  lease_->run(stream(), {.recorded = modes_.recorded,
-                         .native = modes_.native,
-                         .wait = wait,
-                         .strict = is_strict(modes_.graphs),
-                         .verify = modes_.graphs.verify_first_replay,
-                         .max_recordings = modes_.graphs.max_recordings,
-                         .max_recording_bytes = modes_.graphs.max_recording_bytes,
-                         .profiler = profiler});
+  auto options = run_options(modes_);
+  options.wait = wait;
+  options.profiler = profiler;
+  lease_->run(stream(), options);
   bool wrote = false;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (staged_[i] == nullptr || !impl_.plan->inputs[i].mutated) continue;

@@ -15,16 +15,20 @@
 
 namespace reprise::runtime {
 
+/// What a context is told of a call's modes.
+[[nodiscard]] exec::ExecutionContext::RunOptions run_options(const CallModes& modes);
+
 class Call {
  public:
   /// Makes the module's device current, checks the arguments (arguments.h), takes the state's lock and a context, and binds the shapes; `place` follows.
-  /// `stream`: where the call's work goes, without waiting for it; null: in the context's own, and `run` waits.
+  /// `stream`: where the call's work goes, without waiting for it; null: in the context's own, and `run` waits. `owner`: the bound call that calls.
   template <class Given>
-  Call(Module::Impl& impl, std::span<const Given> arguments, device::Stream* stream = nullptr)
+  Call(Module::Impl& impl, std::span<const Given> arguments, device::Stream* stream = nullptr, std::uint64_t owner = 0)
       : impl_(impl),
         on_device_(*impl.device),
         inputs_(check_arguments(*impl.plan, on_device_.placement(), arguments)),
         given_stream_(stream),
+        owner_(owner),
         recordings_epoch_(impl.pool.recordings_epoch()),
         modes_(impl.modes.now()),
         lease_(take_bound()),
@@ -41,11 +45,17 @@ class Call {
   /// True for memory of an input that the call writes.
   [[nodiscard]] bool is_on_mutated_input(const Tensor& tensor) const;
   [[nodiscard]] exec::ExecutionContext& context() const { return *lease_; }
+  /// The optimization profile that serves the call.
+  [[nodiscard]] int profile() const { return profile_; }
+  /// Something is read, or copied, before or behind the call.
+  [[nodiscard]] bool is_staged() const;
   /// Where output `index` of the caller's is to be written.
   [[nodiscard]] void* output_address(std::size_t index) const { return staged_outputs_[index] != nullptr ? staged_outputs_[index] : outputs_[index].data(); }
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
+  /// Was never to be run: not counted as a call.
+  void abandon();
   /// Executes, and writes staged outputs and mutated inputs back. With a `profiler` command by command.
   void run(exec::Profiler* profiler = nullptr);
 
@@ -67,6 +77,8 @@ class Call {
   const InputValues inputs_;
   std::span<const Tensor> outputs_;
   device::Stream* given_stream_;
+  const std::uint64_t owner_;
+  int profile_ = 0;
   const std::uint64_t recordings_epoch_;  // before the modes were read
   const CallModes modes_;
   std::unique_lock<std::mutex> state_lock_;

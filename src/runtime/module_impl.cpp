@@ -36,7 +36,9 @@ Module::Impl::Impl(plan::PlanPtr the_plan, device::DevicePtr on, kernels::StepMa
       device(prepared(std::move(on), *plan, options)),
       states(*plan, device),
       executable(std::make_shared<const exec::Executable>(plan, device, states.addresses(), given_step_maker ? given_step_maker : kernels::step_maker(device))),
-      pool(executable) {}
+      pool(executable),
+      modes({.cuda_graph_strategy =
+                 plan->settings.cuda_graph_strategy.empty() ? CudaGraphStrategy::disabled : parse_cuda_graph_strategy(plan->settings.cuda_graph_strategy)}) {}
 
 plan::Plan Module::Impl::to_save() const {
   plan::Plan saved = *plan;
@@ -69,6 +71,8 @@ namespace {
 
 template <class Given>
 std::vector<Argument> call_with(Module::Impl& impl, std::span<const Given> inputs) {
+  if (impl.modes.has_buckets())
+    if (auto padded = impl.buckets.pad(impl, inputs)) return padded->cut(call_with(impl, std::span<const Given>(padded->inputs)));
   runtime::Call call(impl, inputs);
   runtime::Results results(*impl.plan, impl.device, call);
   call.run();
@@ -82,6 +86,7 @@ std::vector<Argument> Module::Impl::call(std::span<const Argument> inputs) { ret
 std::vector<Argument> Module::Impl::call(std::span<const Tensor> inputs) { return call_with(*this, inputs); }
 
 void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
+  if (modes.has_buckets()) buckets.pass("caller_outputs");
   runtime::Call call(*this, inputs);
   call.place(outputs);
   runtime::attach_outputs(*plan, device->id(), call, outputs);
@@ -93,6 +98,7 @@ void Module::Impl::enqueue(std::span<const Tensor> inputs, std::span<const Tenso
                 device->id().str());
   // Steps of the host read the context's table when they run.
   if (device->host_visible()) return run(inputs, outputs);
+  if (modes.has_buckets()) buckets.pass("caller_outputs");
   runtime::Call call(*this, inputs, stream.impl()->stream.get());
   call.place(outputs);
   runtime::attach_outputs(*plan, device->id(), call, outputs);

@@ -12,6 +12,7 @@
 #include "kernels/kernel.h"
 #include "plan/plan.h"
 #include "reprise/module.h"
+#include "runtime/buckets.h"
 #include "runtime/module_modes.h"
 #include "runtime/state_store.h"
 #include "runtime/weight_budget.h"
@@ -32,6 +33,11 @@ struct Module::Impl {
 
   void set_weight_budget(std::size_t bytes);
   [[nodiscard]] std::size_t automatic_weight_budget() const;
+  /// What a call's context is bound to: sizes, and what else recordings freeze.
+  [[nodiscard]] exec::ShapeKey shape_key(std::span<const std::int64_t> symbols, int profile) const {
+    return exec::ShapeKey::of(symbols, static_cast<std::uint64_t>(profile));
+  }
+
   /// Of all contexts. Failures of the device are left to the next call.
   void drop_recordings() noexcept;
 
@@ -53,6 +59,7 @@ struct Module::Impl {
   exec::ContextPool pool;
   runtime::ModuleModes modes;
   runtime::WeightBudget weight_budget;
+  runtime::Buckets buckets;
 
  private:
   std::mutex state_mutex_;

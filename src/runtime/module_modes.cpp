@@ -18,10 +18,14 @@ bool has_allocator(const OutputSource& source) { return source.allocator != null
 CallModes ModuleModes::now() const {
   CallModes modes;
   modes.profile.active = profile_.load(std::memory_order_relaxed);
+  modes.settings_epoch = settings_epoch_.load(std::memory_order_acquire);
   CudaGraphStrategy strategy = strategy_.load(std::memory_order_relaxed);
   if (has_scopes_.load(std::memory_order_acquire)) {
     const std::scoped_lock lock(mutex_);
-    if (const auto* newest = graphs_.newest()) modes.graphs = *newest;
+    if (const auto* newest = graphs_.newest()) {
+      modes.graphs = newest->options;
+      modes.buckets = newest->buckets;
+    }
     if (const auto* newest = outputs_.newest()) modes.outputs = *newest;
     if (const auto* newest = profiles_.newest()) modes.profile = *newest;
     modes.profile_scope = profiles_.newest_id();
@@ -36,22 +40,26 @@ CallModes ModuleModes::now() const {
   return modes;
 }
 
-void ModuleModes::set_strategy(CudaGraphStrategy strategy) {
-  strategy_ = strategy;
-  base::log(LogLevel::debug, "[run/cudagraphs] cuda_graph_strategy = {}", name(strategy));
+void ModuleModes::set_config(const RuntimeConfig& config) {
+  base::log(LogLevel::debug, "[run/cudagraphs] cuda_graph_strategy = {}", name(config.cuda_graph_strategy));
+  // A call that reads the new strategy with the old epoch is followed by one that rebuilds.
+  if (strategy_.exchange(config.cuda_graph_strategy) != config.cuda_graph_strategy) ++settings_epoch_;
 }
 
 std::uint64_t ModuleModes::open_graphs(const CudaGraphOptions& options) {
   const std::scoped_lock lock(mutex_);
   if (is_strict(options) && outputs_.any(has_allocator)) refuse_both();
-  const auto id = graphs_.open(options);
+  GraphScope scope{options, nullptr};
+  if (!options.buckets.empty()) scope.buckets = std::make_shared<const std::vector<std::int64_t>>(std::move(scope.options.buckets));
+  scope.options.buckets.clear();
+  const auto id = graphs_.open(std::move(scope));
   note_scopes();
   return id;
 }
 
 std::uint64_t ModuleModes::open_outputs(OutputSource source) {
   const std::scoped_lock lock(mutex_);
-  if (has_allocator(source) && graphs_.any(is_strict)) refuse_both();
+  if (has_allocator(source) && graphs_.any([](const GraphScope& scope) { return is_strict(scope.options); })) refuse_both();
   const auto id = outputs_.open(std::move(source));
   note_scopes();
   return id;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "exec/input_binder.h"
 #include "reprise/runtime.h"
@@ -22,20 +23,27 @@ struct OutputSource {
 /// What a call goes by, read once when it begins.
 struct CallModes {
   bool recorded = false;
-  bool native = false;  // recorded because of the strategy
-  CudaGraphOptions graphs;
+  bool native = false;      // recorded because of the strategy
+  CudaGraphOptions graphs;  // without buckets
+  std::shared_ptr<const std::vector<std::int64_t>> buckets;
   OutputSource outputs;
   exec::ProfileChoice profile;
-  std::uint64_t profile_scope = 0;  // whose active profile that is; 0: the module's own
+  std::uint64_t settings_epoch = 0;  // grows when the configuration changes
+  std::uint64_t profile_scope = 0;   // whose active profile that is; 0: the module's own
 };
 
 /// Thread safe.
 class ModuleModes {
  public:
+  explicit ModuleModes(const RuntimeConfig& config = {}) : strategy_(config.cuda_graph_strategy) {}
+
   [[nodiscard]] CallModes now() const;
+  /// Some open graph scope has buckets.
+  [[nodiscard]] bool has_buckets() const { return has_buckets_.load(std::memory_order_acquire); }
 
   [[nodiscard]] CudaGraphStrategy strategy() const { return strategy_.load(std::memory_order_relaxed); }
-  void set_strategy(CudaGraphStrategy strategy);
+  [[nodiscard]] RuntimeConfig config() const { return {.cuda_graph_strategy = strategy()}; }
+  void set_config(const RuntimeConfig& config);
 
   // Both throw ModeConflict where a strict recording and an output allocator meet.
   [[nodiscard]] std::uint64_t open_graphs(const CudaGraphOptions& options);
@@ -55,13 +63,22 @@ class ModuleModes {
   [[nodiscard]] bool say_once() const { return !said_.exchange(true, std::memory_order_relaxed); }
 
  private:
-  void note_scopes() { has_scopes_ = graphs_.newest() != nullptr || outputs_.newest() != nullptr || profiles_.newest() != nullptr; }
+  void note_scopes() {
+    has_buckets_ = graphs_.any([](const GraphScope& scope) { return scope.buckets != nullptr; });
+    has_scopes_ = graphs_.newest() != nullptr || outputs_.newest() != nullptr || profiles_.newest() != nullptr;
+  }
 
-  std::atomic<CudaGraphStrategy> strategy_ = CudaGraphStrategy::disabled;
+  std::atomic<CudaGraphStrategy> strategy_;
+  std::atomic<std::uint64_t> settings_epoch_ = 0;
+  std::atomic<bool> has_buckets_ = false;
   std::atomic<bool> has_scopes_ = false;  // calls take the lock only then
   mutable std::atomic<bool> said_ = false;
   mutable std::mutex mutex_;
-  ScopeList<CudaGraphOptions> graphs_;
+  struct GraphScope {
+    CudaGraphOptions options;
+    std::shared_ptr<const std::vector<std::int64_t>> buckets;
+  };
+  ScopeList<GraphScope> graphs_;
   ScopeList<OutputSource> outputs_;
   ScopeList<exec::ProfileChoice> profiles_;
   std::atomic<int> profile_ = 0;  // active outside of scopes

@@ -34,6 +34,8 @@ void add(ModuleStats& stats, const Counters& counters) {
   ++stats.contexts;
   stats.calls += counters.calls;
   stats.failed_calls += counters.failed_calls;
+  stats.bound_calls += counters.bound_calls;
+  stats.contexts_rebuilt += counters.rebuilds;
   stats.plain_enqueues += counters.plain_enqueues;
   stats.records += add_reasons(stats.records_by, counters.records, exec::kRecordReasons);
   stats.replays += counters.replays;
@@ -69,8 +71,9 @@ void write(base::JsonWriter& json, const char* key, const std::vector<ReasonCoun
 
 }  // namespace
 
-ModuleStats collect_stats(const exec::Executable& executable, const exec::ContextPool& pool) {
+ModuleStats collect_stats(const exec::Executable& executable, const exec::ContextPool& pool, const Buckets& buckets) {
   ModuleStats stats;
+  buckets.add_to(stats);
   const auto stages = find_islands(executable.schedule());
   for (const Stage* stage : stages)
     stats.islands.push_back({std::string(core::name(stage->last().op)), stage->last().name, describe_wait(executable.plan(), *stage), 0});
@@ -95,11 +98,14 @@ std::string to_json(const ModuleStats& stats) {
   json.field("recordings_held", stats.recordings_held).field("recording_bytes", stats.recording_bytes);
   json.field("recordings_evicted", stats.recordings_evicted).field("recordings_dropped", stats.recordings_dropped).field("unrecorded", stats.unrecorded);
   runtime::write(json, "unrecorded_by", stats.unrecorded_by);
+  json.field("bucketed_calls", stats.bucketed_calls).field("padded_rows", stats.padded_rows);
+  runtime::write(json, "unbucketed_by", stats.unbucketed_by);
   json.field("staged_inputs", stats.staged_inputs).field("staged_outputs", stats.staged_outputs).field("staged_bytes", stats.staged_bytes);
   runtime::write(json, "staged_by", stats.staged_by);
   json.field("device_switches", stats.device_switches);
   json.field("streamed_weights", stats.streamed_weights).field("streamed_bytes", stats.streamed_bytes);
-  json.field("contexts", stats.contexts).field("shapes_bound", stats.shapes_bound).field("shapes_evicted", stats.shapes_evicted);
+  json.field("contexts", stats.contexts).field("contexts_rebuilt", stats.contexts_rebuilt).field("bound_calls", stats.bound_calls);
+  json.field("shapes_bound", stats.shapes_bound).field("shapes_evicted", stats.shapes_evicted);
   json.field("shapes_held", stats.shapes_held).field("stages_bound", stats.stages_bound).field("memory_growths", stats.memory_growths);
   json.field("output_allocations", stats.output_allocations).field("output_reuses", stats.output_reuses);
   json.field("allocator_requests", stats.allocator_requests).key("islands").begin_array();

@@ -3,9 +3,10 @@
 
 #include "exec/context_pool.h"
 #include "reprise/stats.h"
+#include "runtime/buckets.h"
 
 namespace reprise::runtime {
 
-[[nodiscard]] ModuleStats collect_stats(const exec::Executable& executable, const exec::ContextPool& pool);
+[[nodiscard]] ModuleStats collect_stats(const exec::Executable& executable, const exec::ContextPool& pool, const Buckets& buckets);
 
 }  // namespace reprise::runtime

@@ -225,6 +225,65 @@ TEST_F(Devices, AReplicaSharesWeightsAndHasAStateOfItsOwn) {
   EXPECT_EQ(read(call(module, {floats({1, 1}), floats({0, 0})})[0]), (Floats{104, 205}));
 }
 
+/// y = x + w, without state
+Module adder(Device device) {
+  PlanMaker m;
+  const sym::Expr n = m.symbol("n", 0, 64);
+  const Ref x = m.input("x", {n, 2}), w = m.weight("w", {2, 3}), y = m.output("y", {n, 2});
+  m.add(core::Op::pointwise, {x, {w.buffer, DType::f32, {n, 2}}}, {y}, add());
+  m.plan.blocks[0].commands[0].inputs[1].strides = {0, 1};
+  return runtime::make_module(m.finish(), device);
+}
+Tensor rows(const Floats& all) { return floats(all, {static_cast<std::int64_t>(all.size()) / 2, 2}); }
+
+TEST_F(Devices, NonContiguousInputsWhoseTemporaryDies) {
+  const Module module = adder(Device::cuda());
+  for (const bool recorded : {false, true}) {
+    runtime::set_cudagraphs_mode(recorded);
+    for (float i = 0; i < 3; ++i) {
+      const Tensor wide = rows({i, 1, -1, -1, 2, 3, -1, -1});
+      const Tensor x = wide.as_strided(std::vector<std::int64_t>{2, 2}, std::vector<std::int64_t>{4, 1});
+      EXPECT_EQ(read(call(module, {x})[0]), (Floats{i + 2, 4, 4, 6}));
+    }
+    runtime::set_cudagraphs_mode(false);
+  }
+}
+
+TEST_F(Devices, ACallFromAStreamThenOneFromTheDefaultOne) {
+  const Module module = adder(Device::cuda());
+  const Stream stream(Device::cuda());
+  for (const bool recorded : {false, true}) {
+    runtime::set_cudagraphs_mode(recorded);
+    for (float i = 0; i < 5; ++i) {
+      const Tensor x = rows({i, 1, 2, 3}), y = runtime::copy_to(rows({0, 0, 0, 0}), Device::cuda());
+      module.enqueue(std::vector<Tensor>{x}, std::vector<Tensor>{y}, stream);
+      EXPECT_EQ(read(call(module, {rows({7, 7, 7, i})})[0]), (Floats{9, 10, 9, i + 3}));
+      stream.synchronize();
+      EXPECT_EQ(read(y), (Floats{i + 2, 4, 4, 6}));
+    }
+    runtime::set_cudagraphs_mode(false);
+  }
+}
+
+TEST_F(Devices, AThousandCallsWithEmptyInputsTakeNoMemory) {
+  for (const Device device : {Device::cpu(), Device::cuda()}) {
+    const Module module = adder(device);
+    const auto graphs = runtime::enable_cudagraphs(module);
+    const Tensor none = Tensor::empty(std::vector<std::int64_t>{0, 2}, DType::f32);
+    (void)call(module, {none});
+    const auto before = module.stats();
+    const auto memory = module.memory();
+    for (int i = 0; i < 1000; ++i) EXPECT_EQ(std::get<Tensor>(call(module, {none})[0]).numel(), 0);
+    const auto after = module.stats();
+    EXPECT_EQ(after.contexts, 1u);
+    EXPECT_EQ(after.shapes_held, 1u);
+    EXPECT_EQ(after.records, 1u);
+    EXPECT_EQ(after.memory_growths, before.memory_growths);
+    EXPECT_EQ(module.memory().arena_reserved_bytes, memory.arena_reserved_bytes);
+    EXPECT_EQ(module.memory().arena_committed_bytes, memory.arena_committed_bytes);
+  }
+}
+
 TEST_F(Devices, EightThreadsOnTwoDevices) {
   for (const auto& pair : {std::pair(Device::cpu(0), Device::cpu(1)), std::pair(Device::cuda(0), Device::cuda(1))}) {
     const Module first = runtime::make_module(counter(pair.first)), second = first.to(pair.second);

@@ -121,6 +121,20 @@ TEST(Allocation, ReplaysAllocateNothing) {
   EXPECT_EQ(module.stats().replays, 48u);
 }
 
+TEST(Allocation, BoundCallsAllocateNothing) {
+  PlanMaker m;
+  const Expr s = m.symbol("s0", 1, 64);
+  const Ref x = m.input("x", {s}), y = m.output("y", {s});
+  m.affine(x, y, 1, 1);
+  const Module module = module_of(m);
+  const auto graphs = runtime::enable_cudagraphs(module);
+  const auto bound = module.bind(std::vector<Tensor>{floats({1, 2})}, std::vector<Tensor>{floats({0, 0})});
+  bound();
+  const std::size_t before = g_allocations;
+  for (int i = 0; i < 10; ++i) bound();
+  EXPECT_EQ(g_allocations, before);
+}
+
 TEST(Allocation, ControlAndRepeatedCountsAllocateNothing) {
   PlanMaker m;
   const Expr u = m.symbol("u0", 0, 4, true);

@@ -74,7 +74,8 @@ class FaultyDevice final : public ForwardingDevice {
   [[nodiscard]] std::unique_ptr<device::Recording> record(std::shared_ptr<const device::CommandList> list, std::span<void* const> bindings) override {
     if (refuse_recording) throw DeviceError("[test/record] refused");
     meet(recording);
-    return std::make_unique<Lying>(ForwardingDevice::record(std::move(list), bindings), *this);
+    // The device below knows its own lists alone.
+    return std::make_unique<Lying>(ForwardingDevice::record(static_cast<const FailingList&>(*list).inner(), bindings), *this);
   }
 
  private:
@@ -114,16 +115,17 @@ class FaultyDevice final : public ForwardingDevice {
 
   class FailingList final : public device::CommandList {
    public:
-    FailingList(std::unique_ptr<device::CommandList> inner, FaultyDevice& device) : inner_(std::move(inner)), device_(device) {}
+    FailingList(std::shared_ptr<const device::CommandList> inner, FaultyDevice& device) : inner_(std::move(inner)), device_(device) {}
     void enqueue(device::Stream& stream, void* const* bindings) const override {
       device_.meet(launch);
       inner_->enqueue(stream, bindings);
     }
+    [[nodiscard]] const std::shared_ptr<const device::CommandList>& inner() const { return inner_; }
     [[nodiscard]] std::size_t size() const override { return inner_->size(); }
     [[nodiscard]] std::size_t scratch_bytes() const override { return inner_->scratch_bytes(); }
 
    private:
-    std::unique_ptr<device::CommandList> inner_;
+    std::shared_ptr<const device::CommandList> inner_;
     FaultyDevice& device_;
   };
 

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <deque>
 #include <optional>
 #include <random>
+#include <thread>
 
+#include "device/current.h"
 #include "reprise/runtime.h"
 #include "runtime/helpers.h"
 
@@ -52,6 +55,7 @@ Module make_program(Program program) {
   const Ref x = m.input("x", {s}), cache = m.input("cache", {4}, DType::f32, true), total = m.state("total", {0, 0, 0, 0});
   const Ref t = m.temp({s}), y = m.output("y", {s}), after = m.output("after", {4}), twice = m.output("twice", {s});
   const auto add = binary(ScalarOp::add, DType::f32);
+  m.plan.profiles = {{{1}, {2}, {4}}, {{3}, {4}, {8}}};  // of s
   m.add(core::Op::pointwise, {x, x}, {t}, add);
   m.add(core::Op::pointwise, {t, t}, {y}, add).segment = program == kBroken ? 1 : 0;
   if (program == kBroken) m.plan.segments.push_back({false, "in fallback_ops"});
@@ -62,6 +66,8 @@ Module make_program(Program program) {
   m.add(core::Op::copy, {total}, {after});
   if (program != kDynamic) return runtime::make_module(m.finish(), checked_device());
   const Expr u = m.symbol("u0", 0, 8, true);
+  for (auto& profile : m.plan.profiles)
+    for (auto* bounds : {&profile.min, &profile.opt, &profile.max}) bounds->push_back(bounds == &profile.max ? 8 : 0);
   const Ref positions = m.output("positions", {u, 1}, DType::i64, s * 8), count = m.temp({1}, DType::i64), branch = m.output("branch", {4});
   m.nonzero(x, positions, count, "u0");
   const Ref w = m.weight("w", {1, 2, 3, 4}), limit = m.weight("limit", {kLimit}), pred = m.temp({}, DType::boolean);
@@ -80,6 +86,7 @@ struct Step {
     call,
     run,
     enqueue,
+    bound,
     bad_call,
     open_graphs,
     open_prealloc,
@@ -91,14 +98,21 @@ struct Step {
     set_strategy,
     reset_state,
     set_state,
+    open_profile,
+    open_safe,
+    close_safe,
+    set_current,
+    replicate,
     kKinds
   };
   int kind = call;
   unsigned module = 0, n = 1, form = 0, choice = 0;
 
   [[nodiscard]] std::string str() const {
-    constexpr const char* kNames[] = {"call",           "run",        "enqueue",     "bad_call", "open_graphs",  "open_prealloc", "open_allocator",
-                                      "open_streaming", "set_budget", "close_scope", "set_mode", "set_strategy", "reset_state",   "set_state"};
+    constexpr const char* kNames[] = {"call",         "run",           "enqueue",        "bound",          "bad_call",
+                                      "open_graphs",  "open_prealloc", "open_allocator", "open_streaming", "set_budget",
+                                      "close_scope",  "set_mode",      "set_strategy",   "reset_state",    "set_state",
+                                      "open_profile", "open_safe",     "close_safe",     "set_current",    "replicate"};
     return fmt::format("{} module={} n={} form={} choice={}", kNames[kind], module, n, form, choice);
   }
 };
@@ -106,7 +120,7 @@ struct Step {
 std::vector<Step> make_steps(std::uint64_t seed, std::size_t count) {
   std::mt19937_64 random(seed);
   const auto below = [&](unsigned most) { return static_cast<unsigned>(random() % most); };
-  constexpr int kWeights[Step::kKinds] = {40, 15, 10, 3, 7, 4, 4, 3, 5, 15, 4, 3, 2, 2};
+  constexpr int kWeights[Step::kKinds] = {40, 15, 10, 8, 3, 7, 4, 4, 3, 5, 18, 4, 3, 2, 2, 5, 2, 2, 4, 1};
   std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
   std::vector<Step> steps;
   for (std::size_t i = 0; i < count; ++i) steps.push_back({kind(random), below(kPrograms), 1 + below(5), below(32), below(64)});
@@ -117,7 +131,7 @@ std::vector<Step> make_steps(std::uint64_t seed, std::size_t count) {
 
 class Pool final : public runtime::OutputAllocator {
  public:
-  std::size_t y_bytes = 0;  // asked last
+  std::atomic<std::size_t> y_bytes = 0;  // asked last
 
   explicit Pool(unsigned style) : refuse_bounds_(style % 2 != 0), reuse_(style / 2 % 2 != 0) {}
   Tensor allocate(const runtime::OutputRequest& request) override {
@@ -156,11 +170,12 @@ struct Scope {
   unsigned module = 0;
   bool graphs = false;
   CudaGraphsMode mode = CudaGraphsMode::standard;
-  CudaGraphOptions options;
+  CudaGraphOptions options = {};
   Source source = Source::fresh;
   std::shared_ptr<Pool> pool = nullptr;
-  std::optional<std::int64_t> budget = std::nullopt;  // of a scope of weight streaming
-  [[nodiscard]] bool of_outputs() const { return !graphs && !budget; }
+  std::optional<std::int64_t> budget = std::nullopt;          // of a scope of weight streaming
+  std::optional<exec::ProfileChoice> profile = std::nullopt;  // of a scope of an optimization profile
+  [[nodiscard]] bool of_outputs() const { return !graphs && !budget && !profile; }
 };
 
 struct Checked {
@@ -168,8 +183,9 @@ struct Checked {
   Values total = Values(4);
   std::int64_t weight_bytes = 0;
   CudaGraphStrategy strategy = CudaGraphStrategy::disabled;
+  int profile = 0;             // active outside of scopes
   Tensor last_y;               // of the call before
-  std::vector<unsigned> held;  // shapes whose recordings must be there, the one used last at the end
+  std::vector<unsigned> held;  // shapes and profiles whose recordings must be there, the one used last at the end
 };
 
 struct Kept {
@@ -179,21 +195,27 @@ struct Kept {
 
 class World {
  public:
-  World() {
+  /// `shared`: other threads call the modules too, so that counts tell nothing.
+  explicit World(bool shared = false) : shared_(shared) {
     for (int p = 0; p < kPrograms; ++p)
-      programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, {}, {}});
+      programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, 0, {}, {}});
     for (int i = 0; i < 2; ++i) streams_.emplace_back(checked_device());
   }
   ~World() {
     scopes_.clear();
+    safe_scopes_.clear();
     runtime::set_cudagraphs_mode(false);
+    runtime::set_current_device(Device{checked_device().type, 0});
   }
+
+  [[nodiscard]] const Module& module(unsigned index) const { return programs_[index].module; }
 
   void take(const Step& step) {
     switch (step.kind) {
       case Step::call:
       case Step::run:
       case Step::enqueue:
+      case Step::bound:
         call(step);
         break;
       case Step::bad_call:
@@ -222,7 +244,9 @@ class World {
         (newest_mode() != nullptr ? *newest_mode() : outside_) = step.choice % 2 != 0 ? CudaGraphsMode::subgraph_cudagraphs : CudaGraphsMode::standard;
         break;
       case Step::set_strategy:
-        at(step).strategy = step.choice % 2 != 0 ? CudaGraphStrategy::whole_graph_capture : CudaGraphStrategy::disabled;
+        if (const auto before = std::exchange(at(step).strategy, step.choice % 2 != 0 ? CudaGraphStrategy::whole_graph_capture : CudaGraphStrategy::disabled);
+            before != at(step).strategy)
+          at(step).held.clear();
         at(step).module.set_cuda_graph_strategy(at(step).strategy);
         break;
       case Step::reset_state:
@@ -233,11 +257,30 @@ class World {
         at(step).total = Values(4, static_cast<float>(step.choice));
         at(step).module.set_state("total", floats(at(step).total));
         break;
+      case Step::open_profile:
+        open_profile(step);
+        break;
+      case Step::open_safe:
+        safe_scopes_.emplace_back(std::make_unique<runtime::MultiDeviceSafeModeScope>(step.choice % 3 != 0), step.choice % 3 != 0);
+        break;
+      case Step::close_safe:
+        if (!safe_scopes_.empty()) safe_scopes_.erase(safe_scopes_.begin() + static_cast<std::ptrdiff_t>(step.choice % safe_scopes_.size()));
+        break;
+      case Step::set_current:
+        current_ = {checked_device().type, static_cast<int>(step.choice % static_cast<unsigned>(std::min(4, device::count(checked_device().type))))};
+        runtime::set_current_device(current_);
+        break;
+      case Step::replicate:
+        replicate(step);
+        break;
     }
     expect(runtime::get_cudagraphs_mode() == (mode() == CudaGraphsMode::subgraph_cudagraphs), "get_cudagraphs_mode()");
     expect(runtime::get_whole_cudagraphs_mode() == (mode() == CudaGraphsMode::whole_graph_cudagraphs), "get_whole_cudagraphs_mode()");
     for (unsigned m = 0; m < kPrograms; ++m)
       expect(runtime::is_weight_streaming_set(programs_[m].module) == (budget(m) < programs_[m].weight_bytes), "the budget");
+    expect(runtime::get_multi_device_safe_mode() == is_safe(), "get_multi_device_safe_mode()");
+    expect(runtime::current_device(checked_device().type) == current_, "the caller's current device changed");
+    for (unsigned m = 0; m < kPrograms && !shared_; ++m) expect(programs_[m].module.active_profile() == profile(m).active, "the active profile");
     for (const Kept& kept : kept_) expect(read(kept.tensor) == kept.want, "a result of an earlier call changed");
   }
 
@@ -272,7 +315,60 @@ class World {
     return scope != nullptr ? *scope->budget : programs_[module].weight_bytes;
   }
 
+  exec::ProfileChoice profile(unsigned module) const {
+    const Scope* scope = newest(module, [](const Scope& s) { return s.profile.has_value(); });
+    return scope != nullptr ? *scope->profile : exec::ProfileChoice{.active = programs_[module].profile, .fixed = false};
+  }
+  static bool fits(int profile, unsigned n) { return profile == 0 ? n <= 4 : n >= 3; }
+  /// What a call takes; nullopt: it is an error.
+  std::optional<int> choose_profile(unsigned module, unsigned n) {
+    const auto now = profile(module);
+    if (fits(now.active, n)) return now.active;
+    if (now.fixed) return std::nullopt;
+    const int chosen = fits(0, n) ? 0 : 1;
+    for (auto it = scopes_.rbegin(); it != scopes_.rend(); ++it) {
+      if (it->module != module || !it->profile) continue;
+      it->profile->active = chosen;
+      return chosen;
+    }
+    return programs_[module].profile = chosen;
+  }
+  bool is_safe() const { return !safe_scopes_.empty() && safe_scopes_.back().second; }
+  static std::optional<Device> other_device() {
+    const Device own = checked_device();
+    if (device::count(own.type) <= own.index + 1) return std::nullopt;
+    return Device{own.type, own.index + 1};
+  }
+
   // -- steps --
+
+  void open_profile(const Step& step) {
+    const int index = static_cast<int>(step.choice % 4) - 1;
+    auto& module = at(step).module;
+    if (index == 2) {
+      try {
+        (void)runtime::optimization_profile(module, index);
+        expect(false, "a profile that is not there was chosen");
+      } catch (const InvalidArgument&) {
+      }
+      return;
+    }
+    const exec::ProfileChoice choice{.active = index == runtime::kAutoProfile ? profile(step.module).active : index, .fixed = index != runtime::kAutoProfile};
+    Scope scope{std::make_unique<runtime::ModuleScope>(runtime::optimization_profile(module, index)), step.module};
+    scope.profile = choice;
+    scopes_.push_back(std::move(scope));
+  }
+
+  /// The module's place is taken by a replica on the same device.
+  void replicate(const Step& step) {
+    if (shared_ || newest(step.module, [](const Scope&) { return true; }) != nullptr) return;
+    Checked& checked = at(step);
+    checked.module = checked.module.to(checked_device());
+    checked.total = Values(4);
+    checked.held.clear();
+    checked.last_y = {};
+    expect(checked.module.cuda_graph_strategy() == checked.strategy, "a replica's settings");
+  }
 
   void open_graphs(const Step& step) {
     CudaGraphOptions options;
@@ -290,7 +386,6 @@ class World {
       expect(!refused, "a strict recording was not refused");
       const auto want = step.module == kBroken ? CudaGraphsMode::whole_graph_cudagraphs : CudaGraphsMode::subgraph_cudagraphs;
       expect(guard.mode() == want, "the scope's mode");
-      at(step).held.clear();
       scopes_.push_back({std::make_unique<runtime::CudaGraphsScope>(std::move(guard)), step.module, true, want, options, Source::fresh});
     } catch (const ModeConflict&) {
       expect(refused, "a scope was refused");
@@ -300,7 +395,7 @@ class World {
   void open_outputs(const Step& step, Source source) {
     const bool strict = newest(step.module, [](const Scope& s) { return s.graphs && s.options.on_uncapturable == runtime::OnUncapturable::error; }) != nullptr;
     const bool refused = strict && source == Source::allocator;
-    const auto allocator = source == Source::preallocated || step.choice % 5 == 0 ? nullptr : std::make_shared<Pool>(step.choice);
+    const auto allocator = source == Source::preallocated || step.choice % 5 == 0 ? nullptr : std::make_shared<Pool>(shared_ ? step.choice & 1 : step.choice);
     try {
       auto guard = source == Source::preallocated ? runtime::enable_pre_allocated_outputs(at(step).module)
                                                   : runtime::enable_output_allocator(at(step).module, allocator);
@@ -350,7 +445,7 @@ class World {
       }
     }
     if (budget(module) != before) closed.held.clear();
-    if (graphs) expect(closed.module.stats().recordings_held == 0, "recordings outlive their scope");
+    if (graphs && !shared_) expect(closed.module.stats().recordings_held == 0, "recordings outlive their scope");
   }
 
   void bad_call(const Step& step) {
@@ -395,14 +490,30 @@ class World {
     Checked& checked = at(step);
     Values x(step.n), cache = {1, 2, 3, static_cast<float>(step.choice)};
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>((step.choice >> i) % 3);
-    const Tensor x_tensor = make_x(step, x);
+    Tensor x_tensor = make_x(step, x);
+    if (const auto elsewhere = other_device(); elsewhere && step.form % 11 == 10) {
+      x_tensor = runtime::copy_to(x_tensor, *elsewhere);
+      if (!is_safe()) return refuse<InvalidArgument>(step, x_tensor, "an input on another device passed");
+    }
+    const auto chosen = choose_profile(step.module, step.n);
+    if (!chosen) return refuse<ShapeError>(step, x_tensor, "sizes that do not fit the profile passed");
     const Tensor cache_tensor = step.form % 3 == 0 ? on_device(floats(cache)) : step.form % 3 == 1 ? floats(cache) : strided(cache);
     const auto before = checked.module.stats();
     const bool owned = step.kind != Step::call && step.module != kDynamic;
     const auto results = owned ? run_into(step, x_tensor, cache_tensor) : reprise::test::call(checked.module, {x_tensor, cache_tensor});
     check_values(checked, results, x, cache, cache_tensor);
-    check_counts(step, before, checked.module.stats(), owned);
+    if (!shared_) check_counts(step, *chosen, before, checked.module.stats(), owned);
     remember(step, results, owned);
+  }
+
+  template <class Kind>
+  void refuse(const Step& step, const Tensor& x, const char* what) {
+    try {
+      (void)reprise::test::call(at(step).module, {x, floats({1, 2, 3, 4})});
+    } catch (const Kind&) {
+      return;
+    }
+    throw Failure(what);
   }
 
   std::vector<Argument> run_into(const Step& step, const Tensor& x, const Tensor& cache) {
@@ -412,6 +523,8 @@ class World {
     const std::vector<Tensor> in = {x, cache}, out = {y, after, twice};
     if (step.kind == Step::run) {
       at(step).module.run(in, out);
+    } else if (step.kind == Step::bound) {
+      at(step).module.bind(in, out)();
     } else {
       const Stream& stream = streams_[step.choice % streams_.size()];
       at(step).module.enqueue(in, out, stream);
@@ -444,7 +557,7 @@ class World {
     expect(read(std::get<Tensor>(results[4])) == branch, "branch");
   }
 
-  void check_counts(const Step& step, const ModuleStats& before, const ModuleStats& after, bool owned) {
+  void check_counts(const Step& step, int profile_taken, const ModuleStats& before, const ModuleStats& after, bool owned) {
     const auto now = options(step.module);
     const bool native =
         now.cuda_graph_strategy.value_or(at(step).strategy) == CudaGraphStrategy::whole_graph_capture && mode() != CudaGraphsMode::whole_graph_cudagraphs;
@@ -455,10 +568,14 @@ class World {
     if (!recorded) expect(replays == 0 && after.unrecorded == before.unrecorded, "replayed out of mode");
     if (recorded && now.max_recording_bytes > 1) expect(replays > 0 && after.plain_enqueues == before.plain_enqueues, "not replayed");
     expect(after.native_replays - before.native_replays == (native ? replays : 0), "native replays");
-    expect(after.contexts <= 3, "contexts");
+    expect(after.contexts <= 4, "contexts");
+    const bool switched = !(current_ == checked_device());
+    expect(after.device_switches - before.device_switches == (switched ? 1 : 0), "device switches");
     const bool streams = budget(step.module)<at(step).weight_bytes, streamed = after.streamed_bytes> before.streamed_bytes;
     if (!streams || step.module != kDynamic) expect(streams == streamed, "the budget of another time");
-    if (after.contexts == 1) check_records(step, after.records - before.records, recorded && now.max_recording_bytes > 1, now.max_recordings);
+    if (after.contexts == 1)
+      check_records(step, step.n + 16 * static_cast<unsigned>(profile_taken), after.records - before.records, recorded && now.max_recording_bytes > 1,
+                    now.max_recordings, recorded && now.max_recording_bytes == 1);
     if (owned) return expect(after.output_allocations == before.output_allocations, "memory for results that the caller brought");
     const auto where = source(step.module);
     expect((after.allocator_requests > before.allocator_requests) == (where == Source::allocator), "allocator requests");
@@ -468,14 +585,17 @@ class World {
     if (where == Source::fresh) expect(after.output_allocations > before.output_allocations, "no new results");
   }
 
-  void check_records(const Step& step, std::uint64_t records, bool recorded, std::size_t most) {
+  void check_records(const Step& step, unsigned key, std::uint64_t records, bool recorded, std::size_t most, bool evicts) {
     auto& held = at(step).held;
-    const auto known = std::find(held.begin(), held.end(), step.n);
-    if (known == held.end() && !recorded) return;
+    const auto known = std::find(held.begin(), held.end(), key);
+    if (known == held.end() && !recorded) {
+      if (evicts) held.clear();
+      return;
+    }
     if (known != held.end() && step.module != kDynamic) expect(records == 0, "a shape that is held was recorded again");
     if (known != held.end()) held.erase(known);
-    held.push_back(step.n);
-    if (held.size() > most) held.erase(held.begin());
+    held.push_back(key);
+    while (held.size() > most) held.erase(held.begin());
   }
 
   void remember(const Step& step, const std::vector<Argument>& results, bool owned) {
@@ -490,10 +610,13 @@ class World {
     if (kept_.size() > 4) kept_.pop_front();
   }
 
+  const bool shared_;
   std::vector<Checked> programs_;
   std::vector<Stream> streams_;
   std::vector<Scope> scopes_;  // open ones, oldest first
   CudaGraphsMode outside_ = CudaGraphsMode::standard;
+  std::vector<std::pair<std::unique_ptr<runtime::MultiDeviceSafeModeScope>, bool>> safe_scopes_;
+  Device current_{checked_device().type, 0};
   std::deque<Kept> kept_;
 };
 
@@ -547,6 +670,66 @@ TEST_P(ModeChecker, RandomSequencesFollowTheRules) {
     const auto again = run_steps(few);
     for (const Step& step : few) text += "  " + step.str() + "\n";
     FAIL() << "seed " << seed << ", step " << found->step << ": " << found->what << "\nshrunk (" << (again ? again->what : "passes now") << "):\n" << text;
+  }
+}
+
+/// Calls that add nothing to the module's state, over and over, whatever the modes are.
+class Caller {
+ public:
+  Caller(const World& world, unsigned first) : thread_([this, &world, first] { work(world, first); }) {}
+  ~Caller() {
+    stop_ = true;
+    thread_.join();
+  }
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+  [[nodiscard]] std::string problem() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+    thread_ = std::thread([] {});
+    return problem_;
+  }
+
+ private:
+  void work(const World& world, unsigned first) {
+    try {
+      for (unsigned i = first; !stop_; ++i) call(world.module(i % kPrograms), i % 50);
+    } catch (const std::exception& error) {
+      problem_ = error.what();
+    }
+  }
+  static void call(const Module& module, unsigned i) {
+    const std::size_t n = 3 + i % 2;  // fits both profiles
+    const Tensor x = on_device(floats(Values(n, static_cast<float>(i)))), cache = on_device(floats(Values(4)));
+    const auto results = reprise::test::call(module, {x, cache});
+    expect(read(std::get<Tensor>(results[0])) == Values(n, 4 * static_cast<float>(i)), "y in another thread");
+    expect(read(std::get<Tensor>(results[2])) == Values(n, 2 * static_cast<float>(i)), "twice in another thread");
+    expect(read(cache) == Values{1, 2, 3, 4}, "the mutated input in another thread");
+    expect(runtime::current_device(checked_device().type).index == 0, "the device of another thread");
+  }
+
+  std::atomic<bool> stop_ = false;
+  std::string problem_;
+  std::thread thread_;
+};
+
+TEST_P(ModeChecker, RandomSequencesUnderSeveralThreads) {
+  constexpr std::size_t kSteps = 200;
+  const auto first_seed = number_from("REPRISE_CHECKER_SEED", static_cast<std::uint64_t>(GetParam()));
+  const auto total = number_from("REPRISE_CHECKER_STEPS", 25000) / 10;
+  for (std::uint64_t seed = first_seed; seed < first_seed + (total + kSteps - 1) / kSteps; ++seed) {
+    World world(true);
+    Caller one(world, 0), two(world, 1);
+    std::size_t done = 0;
+    try {
+      for (const Step& step : make_steps(seed, kSteps)) {
+        world.take(step);
+        ++done;
+      }
+    } catch (const std::exception& error) {
+      FAIL() << "seed " << seed << ", step " << done << ": " << error.what();
+    }
+    ASSERT_EQ(one.problem() + two.problem(), "") << "seed " << seed;
   }
 }
 

@@ -1,9 +1,12 @@
 // A stand-in for the CUDA half: two GPUs whose memory and kernels are the host's and whose uses are counted. REPRISE_CUDA_LIBRARY names it to the runtime.
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/check.h"
+#include "device/cpu/cpu_stream.h"
 #include "device/cuda_library.h"
 #include "kernels/kernel.h"
 #include "support/forwarding_device.h"
@@ -23,6 +26,11 @@ class FakeGpu final : public test::ForwardingDevice {
   explicit FakeGpu(int index) : index_(index) { ++uses[static_cast<std::size_t>(index)]; }
   [[nodiscard]] Device id() const override { return Device::cuda(index_); }
   [[nodiscard]] bool host_visible() const override { return false; }
+  /// Late, as on a busy GPU: who lets go of the memory too early is found out.
+  void copy(void* dst, const void* src, std::size_t bytes, device::Stream& stream) override {
+    if (!stream.is_default()) static_cast<device::cpu::CpuStream&>(stream).enqueue([] { std::this_thread::sleep_for(std::chrono::microseconds(300)); });
+    ForwardingDevice::copy(dst, src, bytes, stream);
+  }
 
  protected:
   [[nodiscard]] device::DeviceHandle& inner() override {

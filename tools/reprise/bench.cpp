@@ -221,6 +221,8 @@ int bench(const BenchFlags& flags) {
   const auto inputs = tensors_of(arguments, module);
   if (const auto outputs = make_outputs(module, inputs)) {
     rows.push_back(measure("run", flags, [&] { module.run(inputs, *outputs); }));
+    const auto bound = module.bind(inputs, *outputs);
+    rows.push_back(measure("bound", flags, [&] { bound(); }));
     if (module.device().type != DeviceType::cpu)
       for (auto& times : measure_stream(module, inputs, *outputs, flags)) rows.push_back(std::move(times));
   }

@@ -36,6 +36,7 @@ plan::Settings settings(const CompileOptions& o) {
           .threads = o.threads,
           .optimization_level = o.optimization_level,
           .enable_weight_streaming = o.enable_weight_streaming,
+          .cuda_graph_strategy = o.cuda_graph_strategy == CudaGraphStrategy::disabled ? "" : name(o.cuda_graph_strategy),
           .fallback_ops = o.fallback_ops};
 }
 

@@ -50,6 +50,9 @@ void check_capturable(const Module::Impl& impl) {
 
 CudaGraphsScope enable_cudagraphs(const Module& module, const CudaGraphOptions& options) {
   const auto impl = module.impl();
+  for (std::size_t i = 0; i < options.buckets.size(); ++i)
+    REPRISE_CHECK(options.buckets[i] > (i == 0 ? 0 : options.buckets[i - 1]), InvalidArgument, "[run/cudagraphs] buckets must ascend from 1 (got [{}])",
+                  fmt::join(options.buckets, ", "));
   if (is_strict(options)) check_capturable(*impl);
   const auto mode = has_graph_break(*impl->plan) ? CudaGraphsMode::whole_graph_cudagraphs : CudaGraphsMode::subgraph_cudagraphs;
   const auto graphs = impl->modes.open_graphs(options);

@@ -25,7 +25,7 @@ int Module::profile_count() const { return static_cast<int>(impl_->plan->profile
 int Module::active_profile() const { return impl_->modes.active_profile(); }
 Device Module::device() const { return impl_->device->id(); }
 MemoryUse Module::memory() const { return impl_->memory(); }
-ModuleStats Module::stats() const { return runtime::collect_stats(*impl_->executable, impl_->pool); }
+ModuleStats Module::stats() const { return runtime::collect_stats(*impl_->executable, impl_->pool, impl_->buckets); }
 
 std::vector<std::string> Module::state_names() const {
   std::vector<std::string> names;
@@ -48,7 +48,13 @@ void Module::reset_state() {
   impl_->states.reset();
 }
 
-void Module::set_cuda_graph_strategy(CudaGraphStrategy strategy) { impl_->modes.set_strategy(strategy); }
+void Module::set_runtime_config(const RuntimeConfig& config) { impl_->modes.set_config(config); }
+RuntimeConfig Module::runtime_config() const { return impl_->modes.config(); }
+void Module::set_cuda_graph_strategy(CudaGraphStrategy strategy) {
+  auto config = runtime_config();
+  config.cuda_graph_strategy = strategy;
+  set_runtime_config(config);
+}
 CudaGraphStrategy Module::cuda_graph_strategy() const { return impl_->modes.strategy(); }
 bool Module::requires_output_allocator() const { return runtime::needs_output_allocator(*impl_->executable); }
 
@@ -61,7 +67,7 @@ Module Module::to(Device device) const {
   // On one host kernels share what they packed.
   const bool shared = device.type == DeviceType::cpu && impl_->device->id().type == DeviceType::cpu;
   auto replica = runtime::make_module(impl_->plan, device, shared ? impl_->executable->make_step() : impl_->given_step_maker);
-  replica.set_cuda_graph_strategy(cuda_graph_strategy());
+  replica.set_runtime_config(runtime_config());
   replica.impl()->modes.note_profile({}, active_profile());
   return replica;
 }

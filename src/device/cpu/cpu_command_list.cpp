@@ -1,6 +1,7 @@
 #include "device/cpu/cpu_command_list.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/check.h"
@@ -19,16 +20,36 @@ void CpuCommandList::enqueue(Stream& stream, void* const* bindings) const {
   });
 }
 
+CpuRecording::CpuRecording(std::shared_ptr<const CommandList> list, std::span<void* const> bindings)
+    : list_(std::move(list)), bindings_(bindings.begin(), bindings.end()) {
+  for (const auto& step : static_cast<const CpuCommandList&>(*list_).steps()) {
+    const auto* bindable = dynamic_cast<const BindableStep*>(step.get());
+    Entry& entry = steps_.emplace_back(Entry{step.get(), bindable != nullptr ? bindable->make_bound() : nullptr});
+    if (entry.bound != nullptr) entry.bound->bind(bindings_.data());
+  }
+}
+
+void CpuRecording::run() const {
+  for (const Entry& entry : steps_) {
+    if (entry.bound != nullptr)
+      entry.bound->run();
+    else
+      entry.step->run(bindings_.data());
+  }
+}
+
 void CpuRecording::replay(Stream& stream, std::span<void* const> bindings) {
   REPRISE_CHECK(bindings.size() == bindings_.size(), InvalidArgument, "[device/replay] wrong number of binding slots (got {}, want {})", bindings.size(),
                 bindings_.size());
-  const bool changed = !std::equal(bindings.begin(), bindings.end(), bindings_.begin());
-  if (changed) {
+  if (std::memcmp(bindings.data(), bindings_.data(), bindings.size_bytes()) != 0) {
     // An earlier replay may still read the table.
     stream.synchronize();
     for (std::size_t i = 0; i < bindings.size(); ++i) patched_slots_ += std::exchange(bindings_[i], bindings[i]) != bindings[i];
+    for (const Entry& entry : steps_)
+      if (entry.bound != nullptr) entry.bound->bind(bindings_.data());
   }
-  list_->enqueue(stream, bindings_.data());
+  if (stream.is_default()) return run();
+  static_cast<CpuStream&>(stream).enqueue([this] { run(); });
 }
 
 }  // namespace reprise::device::cpu

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "device/bindable_step.h"
 
 namespace reprise::kernels::cpu {
 namespace {
@@ -94,7 +95,7 @@ Argument weights_argument(const StepSpec& spec, const OperandRef& w, const dnnl:
 
 namespace {
 
-class PrimitiveStep final : public device::Step {
+class PrimitiveStep final : public device::BindableStep {
  public:
   PrimitiveStep(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads)
       : primitive_(primitive), arguments_(std::move(arguments)), scratchpad_(scratchpad), threads_(threads) {
@@ -103,19 +104,11 @@ class PrimitiveStep final : public device::Step {
 
   void run(void* const* bindings) const override {
     std::unique_ptr<Table> table = take();
-    for (std::size_t i = 0; i < arguments_.size(); ++i) {
-      if (arguments_[i].fixed == nullptr) table->memories[i].set_data_handle(arguments_[i].operand.at(bindings));
-    }
-    if (scratchpad_.get_size() > 0) table->memories.back().set_data_handle(bindings[scratch_slot()]);
-    {
-      const ThreadScope scope(threads_);
-      dnnl::stream& stream = thread_stream();
-      const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), stream.get(), static_cast<int>(table->arguments.size()), table->arguments.data());
-      REPRISE_CHECK(status == dnnl_success, Error, "[kernels/cpu] a primitive of oneDNN failed (status {})", static_cast<int>(status));
-      stream.wait();
-    }
+    fill(*table, bindings);
+    execute(*table);
     give_back(std::move(table));
   }
+  [[nodiscard]] std::unique_ptr<device::BoundStep> make_bound() const override { return std::make_unique<Bound>(*this); }
   [[nodiscard]] std::size_t scratch_bytes() const override { return scratchpad_.get_size(); }
 
  private:
@@ -124,6 +117,30 @@ class PrimitiveStep final : public device::Step {
     std::vector<dnnl_exec_arg_t> arguments;
   };
 
+  /// With a table of its own, filled in once.
+  class Bound final : public device::BoundStep {
+   public:
+    explicit Bound(const PrimitiveStep& step) : step_(step), table_(step.make_table()) {}
+    void bind(void* const* bindings) override { step_.fill(*table_, bindings); }
+    void run() override { step_.execute(*table_); }
+
+   private:
+    const PrimitiveStep& step_;
+    std::unique_ptr<Table> table_;
+  };
+
+  void fill(Table& table, void* const* bindings) const {
+    for (std::size_t i = 0; i < arguments_.size(); ++i)
+      if (arguments_[i].fixed == nullptr) table.memories[i].set_data_handle(arguments_[i].operand.at(bindings));
+    if (scratchpad_.get_size() > 0) table.memories.back().set_data_handle(bindings[scratch_slot()]);
+  }
+  void execute(const Table& table) const {
+    const ThreadScope scope(threads_);
+    dnnl::stream& stream = thread_stream();
+    const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), stream.get(), static_cast<int>(table.arguments.size()), table.arguments.data());
+    REPRISE_CHECK(status == dnnl_success, Error, "[kernels/cpu] a primitive of oneDNN failed (status {})", static_cast<int>(status));
+    stream.wait();
+  }
   [[nodiscard]] std::unique_ptr<Table> make_table() const {
     auto table = std::make_unique<Table>();
     for (const Argument& a : arguments_) table->memories.push_back(a.fixed != nullptr ? *a.fixed : dnnl::memory(a.layout, engine(), nullptr));
