@@ -12,9 +12,6 @@ namespace {
 
 // Starting a copy takes about as long as this many bytes.
 constexpr std::size_t kSmall = std::size_t{64} << 10;
-constexpr std::size_t kSlotAlignment = 256;
-
-std::size_t round_up(std::size_t bytes) { return (bytes + kSlotAlignment - 1) / kSlotAlignment * kSlotAlignment; }
 
 std::uint32_t reverse_bits(std::uint32_t value) {
   std::uint32_t reversed = 0;
@@ -74,7 +71,7 @@ class Chooser {
       std::size_t bytes = 0;
       for (const int id : reads) {
         const auto& weight = weights_[static_cast<std::size_t>(id)];
-        if (!weight.read_in_place && weight.bytes <= cap) bytes += round_up(weight.bytes);
+        if (!weight.read_in_place && weight.bytes <= cap) bytes += room_for_copy(weight.bytes);
       }
       slot = std::max(slot, bytes);
     }

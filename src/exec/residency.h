@@ -7,6 +7,12 @@
 
 namespace reprise::exec {
 
+/// What a copy of `bytes` bytes takes of a slot.
+constexpr std::size_t room_for_copy(std::size_t bytes) {
+  constexpr std::size_t kAlignment = 256;
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 struct StreamableWeight {
   std::size_t bytes = 0;
   int engine = 0;

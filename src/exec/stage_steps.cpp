@@ -12,9 +12,6 @@ namespace {
 
 using device::FetchStep;
 
-constexpr std::size_t kCopyAlignment = 256;
-std::size_t round_up(std::size_t bytes) { return (bytes + kCopyAlignment - 1) / kCopyAlignment * kCopyAlignment; }
-
 /// Pages of a file's mapping; none where a weight is not mapped.
 struct Pages {
   const void* begin = nullptr;
@@ -85,7 +82,7 @@ class Arranger {
  private:
   static std::size_t bytes_of(const BuiltStep& step) {
     std::size_t bytes = 0;
-    for (const auto& copy : step.copies) bytes += round_up(copy.bytes);
+    for (const auto& copy : step.copies) bytes += room_for_copy(copy.bytes);
     return bytes;
   }
 
@@ -95,7 +92,7 @@ class Arranger {
       result_.places.push_back({copy.slot, offset});
       result_.copied_bytes += copy.bytes;
       result_.steps.push_back(fetch(copy));
-      offset += round_up(copy.bytes);
+      offset += room_for_copy(copy.bytes);
     }
   }
 

@@ -185,6 +185,39 @@ TEST(WeightStreaming, ATableOfWhichRowsAreReadIsNotCopied) {
   EXPECT_LT(module.stats().streamed_bytes, static_cast<std::uint64_t>(network.total()));
 }
 
+TEST(WeightStreaming, EveryRoundOfALoopAndTheBranchThatIsTakenStream) {
+  // while c < 100: c = 2 c + 1 + 2 - 2; y = c < 150 ? c + 5 : c + 7
+  PlanMaker m;
+  m.plan.settings.enable_weight_streaming = true;
+  const Ref x = m.input("x", {1}), c = m.temp({1}), t = m.temp({1}), p = m.temp({1}, DType::boolean), y = m.output("y", {1});
+  const int condition = m.block(), body = m.block(), then_block = m.block(), else_block = m.block();
+  m.add(core::Op::copy, {x}, {c});
+  m.loop(p, {c}, condition, body);
+  m.less(c, p, 100, condition);
+  m.affine(c, t, 2, 0, body);
+  m.sum(t, m.weight("one", {1}), c, body);
+  m.sum(c, m.weight("two", {2}), t, body);
+  m.sum(t, m.weight("minus_two", {-2}), c, body);
+  m.less(c, p, 150);
+  m.cond(p, {y}, then_block, else_block);
+  m.sum(c, m.weight("five", {5}), y, then_block);
+  m.sum(c, m.weight("seven", {7}), y, else_block);
+  for (const bool own_memory : {false, true}) {
+    const Module module = runtime::make_module(m.finish(), std::make_shared<FaultyDevice>(own_memory), make_toy_step);
+    const auto graphs = runtime::enable_cudagraphs(module);
+    auto scope = weight_streaming(module);
+    for (const std::int64_t budget : {0, 8, 20, 4}) {
+      scope.set_device_budget(budget);
+      for (int i = 0; i < 2; ++i) {
+        const auto before = module.stats().streamed_weights;
+        EXPECT_EQ(values(call(module, {floats({30})})[0]), (std::vector<float>{128}));  // 30, 61, 123
+        EXPECT_TRUE(budget > 0 || module.stats().streamed_weights - before == 2 * 3 + 1);
+        EXPECT_EQ(values(call(module, {floats({95})})[0]), (std::vector<float>{198}));  // 95, 191
+      }
+    }
+  }
+}
+
 // ---- modes ----
 
 TEST(WeightStreaming, ABudgetRecordsAnewInEveryGraphModeAndNeverReplaysOldWeights) {
@@ -420,6 +453,28 @@ TEST(WeightStreaming, ACallInFlightFinishesUnderItsBudget) {
     scope.close();
   }
   EXPECT_EQ(got, want);
+  EXPECT_EQ(card.device->held(device::MemoryKind::device), static_cast<std::size_t>(network.total()));
+  EXPECT_EQ(card.device->held(device::MemoryKind::pinned), 0u);
+}
+
+TEST(WeightStreaming, EnqueuedWorkKeepsItsWeights) {
+  const Network network{.width = 96, .layers = 12};
+  const Card card;
+  const Module module = card.load(network);
+  const auto in = inputs_of(network, 8);
+  const auto want = values(call(module, in)[0]);
+  const Stream stream(Device::cpu());
+  std::vector<Tensor> results;
+  {
+    auto scope = weight_streaming(module);
+    for (int i = 0; i < 12; ++i) {
+      scope.set_device_budget(network.total() / 4 * (i % 5));
+      results.push_back(Tensor::empty(std::vector<std::int64_t>{8, network.width}, DType::f32));
+      module.enqueue(in, std::span(&results.back(), 1), stream);
+    }
+  }
+  stream.synchronize();
+  for (const Tensor& result : results) EXPECT_EQ(values(result), want);
   EXPECT_EQ(card.device->held(device::MemoryKind::device), static_cast<std::size_t>(network.total()));
   EXPECT_EQ(card.device->held(device::MemoryKind::pinned), 0u);
 }
