@@ -266,6 +266,26 @@ TEST(WeightStreaming, TheSameBudgetOnceMoreChangesNothing) {
   EXPECT_EQ(module.stats().records, 1u);
 }
 
+TEST(WeightStreaming, BoundCallsGoByTheBudgetOfTheirTime) {
+  const Network network;
+  const Module module = make(network);
+  const auto in = inputs_of(network, 4);
+  const auto want = y_of(module, in);
+  const Tensor y = to_device(floats(std::vector<float>(want.size()), {4, network.width}));
+  const auto graphs = runtime::enable_cudagraphs(module);
+  auto scope = weight_streaming(module);
+  const auto bound = module.bind(in, std::vector<Tensor>{y});
+  for (const std::int64_t budget : {network.total(), std::int64_t{0}, network.total() / 2, std::int64_t{0}, network.total()}) {
+    scope.set_device_budget(budget);
+    for (int i = 0; i < 3; ++i) {
+      const auto before = module.stats().streamed_bytes;
+      bound();
+      EXPECT_EQ(host_values(y), want);
+      EXPECT_EQ(module.stats().streamed_bytes > before, budget < network.total());
+    }
+  }
+}
+
 TEST(WeightStreaming, ProfilesCommandsThatStream) {
   const Network network{.layers = 3};
   const Module module = make(network);
