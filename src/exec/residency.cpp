@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <tuple>
+#include <utility>
 
 namespace reprise::exec {
 namespace {
@@ -41,7 +42,7 @@ class Chooser {
     std::optional<Choice> best;
     for (const std::size_t cap : caps) {
       auto choice = with_slots_for(cap);
-      if (choice && (!best || choice->copied < best->copied)) best = std::move(choice);
+      if (choice && (!best || choice->cost() < best->cost())) best = std::move(choice);
     }
     if (!best) best = fill(shares_, SIZE_MAX, 2);  // the slots come on top
     return {std::move(best->resident), shares_, best->copied > 0 ? best->slots : 0};
@@ -51,7 +52,9 @@ class Chooser {
   struct Choice {
     std::vector<bool> resident;
     std::size_t copied = 0;  // bytes in a call
+    std::size_t left = 0;    // bytes that are not resident
     int slots = 0;
+    [[nodiscard]] std::pair<std::size_t, std::size_t> cost() const { return {copied, left}; }
   };
 
   /// Best first. Prefixes of numbers by their reversed bits are spread evenly.
@@ -99,8 +102,9 @@ class Chooser {
     for (std::size_t i = 0; i < weights_.size(); ++i)
       if (!weights_[i].read_in_place && weights_[i].bytes > cap && !take(i)) return std::nullopt;
     for (const std::size_t i : order_) {
-      if (choice.resident[i] || take(i) || weights_[i].read_in_place) continue;
-      choice.copied += weights_[i].bytes * static_cast<std::size_t>(weights_[i].uses);
+      if (choice.resident[i] || take(i)) continue;
+      choice.left += weights_[i].bytes;
+      if (!weights_[i].read_in_place) choice.copied += weights_[i].bytes * static_cast<std::size_t>(weights_[i].uses);
     }
     return choice;
   }

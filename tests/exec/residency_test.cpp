@@ -91,6 +91,15 @@ TEST(Residency, KeepsSmallWeightsAndThoseReadOftenFirst) {
   EXPECT_FALSE(chosen.resident[0]);
 }
 
+TEST(Residency, ATableIsResidentWhereNothingElseNeedsTheRoom) {
+  std::vector<StreamableWeight> weights(12, {.bytes = kMegabyte});
+  weights[0] = {.bytes = 10 * kMegabyte, .read_in_place = true};
+  const auto all = choose_resident(weights, one_each(12), 21 * kMegabyte);
+  EXPECT_EQ(count(all), 12u);
+  EXPECT_EQ(all.slots, 0);
+  EXPECT_FALSE(choose_resident(weights, one_each(12), 20 * kMegabyte).resident[0]);
+}
+
 TEST(Residency, NoEngineTakesMoreThanItsShare) {
   std::mt19937_64 random(11);
   for (int round = 0; round < 300; ++round) {
