@@ -101,6 +101,7 @@ void ExecutionContext::make_room() {
 }
 
 void ExecutionContext::rebuild() {
+  if (shapes_.empty()) return;  // nothing was built yet
   forget_lists(RecordReason::settings);
   ++counters_.rebuilds;
 }

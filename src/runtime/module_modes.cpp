@@ -36,7 +36,8 @@ CallModes ModuleModes::now() const {
   modes.native = strategy == CudaGraphStrategy::whole_graph_capture && mode != CudaGraphsMode::whole_graph_cudagraphs;
   modes.recorded = modes.native || mode != CudaGraphsMode::standard;
   if (mode == CudaGraphsMode::subgraph_cudagraphs && !modes.native && say_once())
-    base::log(LogLevel::info, "[run/cudagraphs] recorded because of the mode; cuda_graph_strategy = whole_graph_capture records a module in every mode");
+    base::log(LogLevel::info,
+              "[run/cudagraphs] recorded because of the mode; a module compiled with cuda_graph_strategy = whole_graph_capture is recorded in every mode");
   return modes;
 }
 

@@ -442,7 +442,7 @@ TEST_F(CudaGraphs, LogsTellOfStrategies) {
   set_cudagraphs_mode(true);
   for (int i = 0; i < 3; ++i) expect_right(module, 2);
   set_cudagraphs_mode(false);
-  EXPECT_EQ(count("records a module in every mode"), 1);
+  EXPECT_EQ(count("is recorded in every mode"), 1);
   EXPECT_EQ(count("(native)"), 0);
   module.set_cuda_graph_strategy(CudaGraphStrategy::whole_graph_capture);
   EXPECT_EQ(count("cuda_graph_strategy = whole_graph_capture"), 2);

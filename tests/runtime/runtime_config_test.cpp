@@ -84,7 +84,7 @@ TEST_P(StrategyMatrix, EachCell) {
     EXPECT_EQ(stats.plain_enqueues, recorded ? 0u : 3u);
     EXPECT_EQ(stats.records, recorded ? 1u : 0u) << "never two recordings of one thing";
     EXPECT_EQ(log.count("[run/enqueue] on cpu:0 (native)"), native ? 3 : 0);
-    EXPECT_EQ(log.count("cuda_graph_strategy = whole_graph_capture records a module in every mode"),
+    EXPECT_EQ(log.count("compiled with cuda_graph_strategy = whole_graph_capture is recorded in every mode"),
               mode == CudaGraphsMode::subgraph_cudagraphs && strategy == Strategy::disabled ? 1 : 0);
   }
   EXPECT_EQ(module.cuda_graph_strategy(), strategy) << "a scope leaves the strategy as it was";
