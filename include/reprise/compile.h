@@ -6,8 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "reprise/converter.h"
 #include "reprise/device.h"
 #include "reprise/dtype.h"
+#include "reprise/foreign_kernel.h"
 #include "reprise/input.h"
 #include "reprise/module.h"
 #include "reprise/program.h"
@@ -39,6 +41,14 @@ struct CompileOptions {
   bool enable_weight_streaming = false;
   /// Whether calls are recorded in every mode, at first: Module::set_cuda_graph_strategy changes it. Saved with the module.
   CudaGraphStrategy cuda_graph_strategy = CudaGraphStrategy::disabled;
+  /// The same as fallback_ops; both count.
+  std::vector<std::string> torch_executed_ops = {};
+  /// A converter of the user's that throws: true passes its error on; false lets the node fall back, to the next converter that takes it, unfused. The error is
+  /// passed on where there is none.
+  bool pass_through_build_failures = false;
+  /// Besides those that the process registered (reprise/converter.h, reprise/foreign_kernel.h), and before them.
+  std::vector<Converter> converters = {};
+  std::vector<ForeignKernel> foreign_kernels = {};
   int threads = 0;  // in one call; 0: as many as the machine has
   /// 0 to 5. On a GPU: how many of the libraries' kernels compete for each product and convolution at the opt shapes, none to all (docs/gpu.md says how long).
   int optimization_level = 3;

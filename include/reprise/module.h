@@ -12,6 +12,7 @@
 
 #include "reprise/device.h"
 #include "reprise/dtype.h"
+#include "reprise/foreign_kernel.h"
 #include "reprise/stats.h"
 #include "reprise/stream.h"
 #include "reprise/tensor.h"
@@ -72,6 +73,8 @@ struct LoadOptions {
   /// A module's kernels are made for one GPU architecture. On another one they are compiled anew from their sources, which takes NVRTC and seconds; false: that
   /// is a DeviceError.
   bool allow_recompile = true;
+  /// Besides the process's (register_foreign_kernel): those that the module needs. One that is missing is an UnsupportedOp that names it.
+  std::vector<ForeignKernel> foreign_kernels = {};
 };
 
 class BoundCall;

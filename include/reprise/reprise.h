@@ -2,14 +2,17 @@
 #pragma once
 
 #include "reprise/compile.h"
+#include "reprise/converter.h"
 #include "reprise/device.h"
 #include "reprise/dryrun.h"
 #include "reprise/dtype.h"
 #include "reprise/error.h"
+#include "reprise/foreign_kernel.h"
 #include "reprise/input.h"
 #include "reprise/log.h"
 #include "reprise/module.h"
 #include "reprise/npz.h"
+#include "reprise/op_node.h"
 #include "reprise/program.h"
 #include "reprise/runtime.h"
 #include "reprise/stats.h"

@@ -12,11 +12,11 @@ struct ReasonCount {
   std::uint64_t count = 0;
 };
 
-/// A place where a call stops to bring a value to the host. Recordings end there and the next one begins behind it.
+/// A place where recordings end, and the next one begins behind it: a call stops to bring a value to the host, or a foreign kernel runs live.
 struct Island {
   std::string op, name;    // "nonzero", the node's name
-  std::string why;         // "the host needs u0"
-  std::uint64_t runs = 0;  // values brought so far
+  std::string why;         // "the host needs u0", "foreign kernel 'mylib.foo.default': it reads a file", "recording it failed: …"
+  std::uint64_t runs = 0;  // values brought, or live runs, so far
 };
 
 /// Counts since the module was made, over all its contexts. A stage is a stretch of a program that needs no value on the host; most programs are one.
@@ -37,7 +37,8 @@ struct ModuleStats {
   std::uint64_t patched_addresses = 0;  // that replays found changed
   std::uint64_t recordings_held = 0, recording_bytes = 0, recordings_evicted = 0, recordings_dropped = 0;
   std::uint64_t unrecorded = 0;  // runs of stages step by step although recordings were asked for
-  // capture_failed; over_bound: the recording is larger than max_recording_bytes; verify_mismatch: its first replay differed from an unrecorded run
+  // capture_failed; over_bound: the recording is larger than max_recording_bytes; verify_mismatch: its first replay differed from an unrecorded run; island: a
+  // foreign kernel that cannot be recorded
   std::vector<ReasonCount> unrecorded_by;
 
   std::uint64_t bucketed_calls = 0, padded_rows = 0;  // calls that ran at a larger batch (CudaGraphOptions::buckets)
@@ -59,6 +60,8 @@ struct ModuleStats {
   std::uint64_t memory_growths = 0;                                     // times that a context asked its device for memory
   // Results: tensors made for them, pre-allocated ones used again, requests to an OutputAllocator.
   std::uint64_t output_allocations = 0, output_reuses = 0, allocator_requests = 0;
+
+  std::uint64_t warm_ups = 0;  // passes that preceded recordings of foreign kernels
 
   std::vector<Island> islands;  // in the order of the program
 };

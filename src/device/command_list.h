@@ -7,11 +7,24 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
+
+#include "reprise/error.h"
 
 namespace reprise::device {
 
 class Stream;
+
+/// A recording failed because of one step: recorded without it, the rest may succeed.
+class CaptureFailed : public Error {
+ public:
+  CaptureFailed(const std::string& what, std::size_t step) : Error(what), step_(step) {}
+  [[nodiscard]] std::size_t step() const { return step_; }  // in the command list
+
+ private:
+  std::size_t step_;
+};
 
 /// One unit of work. Immutable after it is made.
 class Step {
@@ -23,6 +36,8 @@ class Step {
   [[nodiscard]] virtual std::size_t scratch_bytes() const { return 0; }
   [[nodiscard]] int scratch_slot() const { return scratch_slot_; }
   virtual void set_scratch_slot(int slot) { scratch_slot_ = slot; }
+  /// Called when a list with the step is recorded over `bindings`, where data lie. What it throws makes the recording fail.
+  virtual void prepare_recording(void* const* bindings) const { (void)bindings; }
 
  private:
   int scratch_slot_ = -1;

@@ -4,7 +4,7 @@
 namespace reprise::device {
 
 /// Bumped whenever an interface that crosses the border changes (device.h, command_list.h, kernel.h, ahead.h).
-inline constexpr int kCudaLibraryVersion = 5;
+inline constexpr int kCudaLibraryVersion = 6;
 
 /// Name of a function that the library exports; `Function` is a pointer type. The library is looked for at REPRISE_CUDA_LIBRARY (a file), then beside the
 /// binary that this code is in, in its ../lib, and where the system looks. It stays open. Throws DeviceError: it is not there, or it belongs to another build.

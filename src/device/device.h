@@ -114,7 +114,7 @@ class DeviceHandle {
   virtual void fill(void* dst, std::uint32_t value, int width, std::size_t count, Stream& stream) = 0;
 
   [[nodiscard]] virtual std::unique_ptr<CommandList> make_command_list(StepList steps) = 0;
-  /// Records without executing.
+  /// Records without executing. Throws CaptureFailed where a step of somebody else's cannot be recorded.
   [[nodiscard]] virtual std::unique_ptr<Recording> record(std::shared_ptr<const CommandList> list, std::span<void* const> bindings) = 0;
 };
 

@@ -24,16 +24,27 @@ struct ShapeKey {
   static ShapeKey of(std::span<const std::int64_t> symbols, std::uint64_t epoch = 0);
 };
 
-struct BoundStage {
-  std::shared_ptr<const device::CommandList> list;  // null: not bound yet
-  std::unique_ptr<device::Recording> recording;     // of `list`, once a call asked for one
-  RecordReason next_record = RecordReason::first_sight;
+/// Commands of a stage that are enqueued, recorded and replayed as one.
+struct BoundPiece {
+  const plan::Command* begin = nullptr;
+  const plan::Command* end = nullptr;
+  std::shared_ptr<const device::CommandList> list;
+  bool live = false;                             // one foreign command that cannot be recorded: it runs as it is
+  std::unique_ptr<device::Recording> recording;  // of `list`, once a call asked for one
   std::optional<UnrecordedReason> unrecordable;  // what stopped the last attempt
   std::size_t recording_bytes = 0;               // of the last recording
   bool verified = false;                         // the recording
-  std::vector<sym::Number> symbols;              // of Stage::data_symbols, when it was bound
   std::vector<CopyPlace> copies;                 // of streamed weights
   std::size_t copied_bytes = 0;
+  int first_copy = 0;                         // how many the stage makes before it
+  std::vector<const plan::Command*> of_step;  // by step of `list`; null: a copy's
+};
+
+struct BoundStage {
+  std::vector<BoundPiece> pieces;  // in order: one, but where foreign commands are live; none: not bound yet
+  bool was_split = false;          // because recording failed
+  RecordReason next_record = RecordReason::first_sight;
+  std::vector<sym::Number> symbols;  // of Stage::data_symbols, when it was bound
 };
 
 /// Memory for one tensor output.

@@ -94,7 +94,7 @@ void ExecutionContext::bind(const ShapeKey& key) {
 void ExecutionContext::make_room() {
   const auto oldest = std::min_element(shapes_.begin(), shapes_.end(), [](const auto& a, const auto& b) { return a->last_use < b->last_use; });
   if (placed_ == oldest->get()) placed_ = nullptr;
-  for (BoundStage& stage : (*oldest)->stages) forget_recording(stage, RecordReason::first_sight);
+  for (BoundStage& stage : (*oldest)->stages) forget_recordings(stage, RecordReason::first_sight);
   ++counters_.shapes_evicted;
   --counters_.shapes_held;
   shapes_.erase(oldest);
@@ -111,9 +111,8 @@ void ExecutionContext::forget_lists(RecordReason why) {
   bound_for = 0;
   for (const auto& shape : shapes_) {
     for (BoundStage& stage : shape->stages) {
-      forget_recording(stage, why);
-      stage.list = nullptr;
-      stage.unrecordable.reset();
+      forget_recordings(stage, why);
+      stage.pieces.clear();
     }
   }
 }
@@ -202,10 +201,13 @@ void ExecutionContext::run_stage(const Stage& stage, device::Stream& stream) {
 
 void ExecutionContext::run_steps(const Stage& stage, device::Stream& stream) {
   BoundStage& ready = bound(stage);
-  if (options_.profiler != nullptr)
+  if (options_.profiler != nullptr) {
     profile(stage, stream);
-  else if (ready.list->size() > 0)
-    enqueue(stage, ready, stream);
+  } else {
+    refuse_live(ready);
+    for (std::size_t i = 0; i < ready.pieces.size();)
+      if (enqueue(stage, ready, i, stream)) ++i;
+  }
   if (!stage.last().defines.empty()) read_defined(stage, stream);
 }
 
@@ -213,21 +215,26 @@ BoundStage& ExecutionContext::bound(const Stage& stage) {
   BoundStage& entry = current_->stages[static_cast<std::size_t>(stage.id)];
   const auto& symbols = stage.data_symbols;
   const auto unchanged = [&](std::size_t i) { return values_.at(symbols[i]) && same(*values_.at(symbols[i]), entry.symbols[i]); };
-  bool valid = entry.list != nullptr;
+  bool valid = !entry.pieces.empty();
   for (std::size_t i = 0; valid && i < symbols.size(); ++i) valid = unchanged(i);
   if (!valid) bind_stage(stage, entry);
   // Other stages and shapes may have moved these since.
-  bindings_[executable_->scratch_slot()] = scratch_.base();
   for (const auto id : stage.dynamic_buffers) bindings_[static_cast<std::size_t>(id)] = dynamic_[static_cast<std::size_t>(id)].data();
-  for (const auto& copy : entry.copies) bindings_[static_cast<std::size_t>(copy.slot)] = slots_.base() + copy.offset;
+  point_at_copies(entry);
   return entry;
+}
+
+void ExecutionContext::point_at_copies(const BoundStage& entry) {
+  bindings_[executable_->scratch_slot()] = scratch_.base();
+  for (const BoundPiece& piece : entry.pieces)
+    for (const auto& copy : piece.copies) bindings_[static_cast<std::size_t>(copy.slot)] = slots_.base() + copy.offset;
 }
 
 void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   settle();
-  forget_recording(entry, RecordReason::data_size);
-  entry.unrecordable.reset();
-  entry.list = nullptr;
+  forget_recordings(entry, RecordReason::data_size);
+  entry.pieces.clear();
+  entry.was_split = false;
   entry.symbols.clear();
   for (const int symbol : stage.data_symbols) {
     REPRISE_CHECK(values_.at(symbol).has_value(), Error, "[run/bind] symbol {} is used before data defines it", executable_->plan().symbols.at(symbol).name);
@@ -235,23 +242,48 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   }
   assume_counts(stage.last());
   ensure_dynamic(stage);
+  std::vector<BoundPiece> pieces;
+  const int first_copy = weights_->first_copy[static_cast<std::size_t>(stage.id)];
+  const plan::Command* begin = stage.begin;
+  for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
+    const auto why = executable_->why_live(*c);
+    if (why.empty()) continue;
+    counters_.live.note(c->position, why);
+    add_piece(pieces, first_copy, begin, c, false);
+    add_piece(pieces, first_copy, c, c + 1, true);
+    begin = c + 1;
+  }
+  add_piece(pieces, first_copy, begin, stage.end, false);
+  drop_pages_of(stage);
+  ++counters_.stages_bound;
+  entry.pieces = std::move(pieces);
+}
+
+/// Commands [begin, end), if there are any, behind the `pieces` of a stage or a part of one; `first_copy`: how many copies its first piece has before it.
+void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live) {
+  if (begin == end) return;
   const StepBuilder builder(*executable_, values_, current_->capacity);
   std::vector<BuiltStep> built;
-  int copies = weights_->first_copy[static_cast<std::size_t>(stage.id)];
-  for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
+  if (!pieces.empty()) first_copy = pieces.back().first_copy + static_cast<int>(pieces.back().copies.size());
+  int copies = first_copy;
+  for (const plan::Command* c = begin; c != end; ++c) {
     if (c->op == core::Op::item) continue;
     built.push_back(builder.build(*c, *weights_, copies));
     copies += static_cast<int>(built.back().copies.size());
   }
-  StageSteps arranged = arrange(*executable_, *weights_, stage, std::move(built));
-  auto list = executable_->device()->make_command_list(std::move(arranged.steps));
-  if (list->scratch_bytes() > 0) grow(scratch_, list->scratch_bytes());
+  StageSteps arranged = arrange(*executable_, *weights_, begin, std::move(built));
+  BoundPiece piece;
+  piece.begin = begin;
+  piece.end = end;
+  piece.list = executable_->device()->make_command_list(std::move(arranged.steps));
+  piece.live = live;
+  piece.first_copy = first_copy;
+  piece.copies = std::move(arranged.places);
+  piece.copied_bytes = arranged.copied_bytes;
+  piece.of_step = std::move(arranged.commands);
+  if (piece.list->scratch_bytes() > 0) grow(scratch_, piece.list->scratch_bytes());
   if (arranged.slot_bytes > 0) grow(slots_, arranged.slot_bytes);
-  drop_pages_of(stage);
-  ++counters_.stages_bound;
-  entry.copies = std::move(arranged.places);
-  entry.copied_bytes = arranged.copied_bytes;
-  entry.list = std::move(list);
+  pieces.push_back(std::move(piece));
 }
 
 /// Kernels that keep weights in a form of their own have read the file's for the last time.
@@ -282,10 +314,9 @@ void ExecutionContext::profile(const Stage& stage, device::Stream& stream) {
   const StepBuilder builder(*executable_, values_, current_->capacity);
   const int first_copy = weights_->first_copy[static_cast<std::size_t>(stage.id)];
   const auto list_of = [&](const plan::Command& command, int copies) {
-    const Stage only{.kind = Stage::Kind::steps, .id = stage.id, .begin = &command, .end = &command + 1, .data_symbols = {}, .dynamic_buffers = {}};
     std::vector<BuiltStep> built;
     built.push_back(builder.build(command, *weights_, first_copy));
-    StageSteps arranged = arrange(*executable_, *weights_, only, std::move(built));
+    StageSteps arranged = arrange(*executable_, *weights_, &command, std::move(built));
     if (arranged.slot_bytes > 0) grow(slots_, arranged.slot_bytes);
     for (const auto& copy : arranged.places) bindings_[static_cast<std::size_t>(copy.slot)] = slots_.base() + copy.offset;
     for (int i = 1; i < copies; ++i) arranged.steps.push_back(builder.build(command, *weights_, first_copy).step);

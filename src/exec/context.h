@@ -112,20 +112,31 @@ class ExecutionContext {
   void run_block(int block, device::Stream& stream);
   void run_stage(const Stage& stage, device::Stream& stream);
   void run_steps(const Stage& stage, device::Stream& stream);
-  void enqueue(const Stage& stage, BoundStage& ready, device::Stream& stream);
-  void enqueue_plain(BoundStage& stage, device::Stream& stream);
-  void record(const Stage& stage, BoundStage& ready);
-  void refuse_recording(const Stage& stage, BoundStage& ready, UnrecordedReason why, const std::string& detail);
-  void keep_recordings_in_bounds(BoundStage& fresh);
+  /// False when the piece turned out to be several: `index` is then the first of them, and nothing has run.
+  [[nodiscard]] bool enqueue(const Stage& stage, BoundStage& ready, std::size_t index, device::Stream& stream);
+  void refuse_live(const BoundStage& ready) const;
+  void count_copies(const BoundPiece& piece);
+  void enqueue_plain(const BoundPiece& piece, device::Stream& stream);
+  void enqueue_live(const BoundPiece& piece, device::Stream& stream);
+  void record(BoundStage& ready, BoundPiece& piece, device::Stream& stream);
+  void warm_up(const BoundPiece& piece, device::Stream& stream);
+  void split(const Stage& stage, BoundStage& ready, std::size_t index, const device::CaptureFailed& failure);
+  void refuse_recording(BoundPiece& piece, UnrecordedReason why, const std::string& detail);
+  void keep_recordings_in_bounds(BoundStage& stage, BoundPiece& fresh);
   [[nodiscard]] BoundShape* oldest_recorded() const;
-  void replay(const Stage& stage, BoundStage& ready, device::Stream& stream);
-  void verify(const Stage& stage, BoundStage& ready, device::Stream& stream);
-  [[nodiscard]] std::vector<WrittenRange> written_by(const Stage& stage) const;
+  void replay(BoundPiece& piece, device::Stream& stream);
+  void verify(BoundStage& ready, BoundPiece& piece, device::Stream& stream);
+  [[nodiscard]] std::vector<WrittenRange> written_by(const BoundPiece& piece) const;
+  [[nodiscard]] std::vector<WrittenRange> kept_through(const BoundPiece& piece) const;
   /// True when there was one.
-  bool forget_recording(BoundStage& stage, RecordReason next);
+  bool forget_recording(BoundStage& stage, BoundPiece& piece, RecordReason next);
+  /// How many there were.
+  std::uint64_t forget_recordings(BoundStage& stage, RecordReason next);
   void profile(const Stage& stage, device::Stream& stream);
   BoundStage& bound(const Stage& stage);
   void bind_stage(const Stage& stage, BoundStage& bound);
+  void add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live);
+  void point_at_copies(const BoundStage& bound);
   void assume_counts(const plan::Command& command);
   void ensure_dynamic(const Stage& stage);
   void read_defined(const Stage& stage, device::Stream& stream);

@@ -5,7 +5,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
 
 namespace reprise::exec {
 
@@ -28,8 +31,8 @@ enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, droppe
 inline constexpr std::array<const char*, 7> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped", "profile", "weight_budget", "settings"};
 
 /// Why a stage ran step by step although a recording was asked for.
-enum class UnrecordedReason : std::uint8_t { capture_failed, over_bound, verify_mismatch, kCount };
-inline constexpr std::array<const char*, 3> kUnrecordedReasons = {"capture_failed", "over_bound", "verify_mismatch"};
+enum class UnrecordedReason : std::uint8_t { capture_failed, over_bound, verify_mismatch, island, kCount };
+inline constexpr std::array<const char*, 4> kUnrecordedReasons = {"capture_failed", "over_bound", "verify_mismatch", "island"};
 
 /// Why an input or output was copied through memory of the context.
 enum class StagingReason : std::uint8_t { integer, on_host, other_device, not_contiguous, misaligned, overlaps_output, overlaps_input, kCount };
@@ -38,6 +41,31 @@ inline constexpr std::array<const char*, 7> kStagingReasons = {"integer",    "on
 
 template <class Reason>
 using CountsBy = std::array<Count, static_cast<std::size_t>(Reason::kCount)>;
+
+/// Foreign commands that run live between recordings, by their position: why, and how often. Few and rare: a lock does.
+class LiveSteps {
+ public:
+  struct Entry {
+    std::string why;
+    std::uint64_t runs = 0;
+  };
+  void note(std::int32_t position, const std::string& why) {
+    const std::scoped_lock lock(mutex_);
+    entries_[position].why = why;
+  }
+  void count(std::int32_t position) {
+    const std::scoped_lock lock(mutex_);
+    ++entries_[position].runs;
+  }
+  [[nodiscard]] std::map<std::int32_t, Entry> all() const {
+    const std::scoped_lock lock(mutex_);
+    return entries_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::int32_t, Entry> entries_;
+};
 
 struct Counters {
   explicit Counters(int stages) : host_reads(std::make_unique<Count[]>(static_cast<std::size_t>(stages))) {}
@@ -53,7 +81,9 @@ struct Counters {
   Count shapes_bound, shapes_evicted, stages_bound;
   Count memory_growths, output_allocations, output_reuses, allocator_requests;
   Count shapes_held, recordings_held, recording_bytes;  // now
-  std::unique_ptr<Count[]> host_reads;                  // by Stage::id
+  Count warm_ups;
+  std::unique_ptr<Count[]> host_reads;  // by Stage::id
+  LiveSteps live;
 };
 
 template <class Reason>

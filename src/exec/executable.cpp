@@ -25,7 +25,8 @@ sym::SymbolTable widest_ranges(const plan::Plan& plan) {
 
 }  // namespace
 
-Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::StepMaker step_maker)
+Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::StepMaker step_maker,
+                       const kernels::ForeignKernels& foreign)
     : plan_(std::move(plan)),
       device_(std::move(device)),
       schedule_(make_schedule(*plan_)),
@@ -36,6 +37,9 @@ Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<v
       input_buffers_(plan_->inputs.size()),
       output_buffers_(plan_->outputs.size(), -1) {
   REPRISE_CHECK(!plan_->blocks.empty(), FormatError, "[run/load] the plan has no blocks");
+  for (const auto& block : plan_->blocks)
+    for (const auto& command : block.commands)
+      if (command.op == core::Op::foreign) foreign_.try_emplace(command.attrs.text("name"), foreign.find(command.attrs.text("name")));
   bind_buffers(states);
   for (std::size_t i = 0; i < plan_->outputs.size(); ++i) {
     const bool tensor = plan_->outputs[i].kind == plan::OutputSpec::Kind::tensor;
@@ -43,6 +47,17 @@ Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<v
   }
   largest_memory_ = plan_largest();
   weights_ = std::make_unique<WeightStore>(*plan_, schedule_, device_, largest_memory_ ? largest_memory_->total_bytes : 0);
+}
+
+kernels::ForeignKernelPtr Executable::foreign(const plan::Command& command) const {
+  const auto found = foreign_.find(command.attrs.text("name"));
+  return found == foreign_.end() ? nullptr : found->second;
+}
+
+std::string Executable::why_live(const plan::Command& command) const {
+  if (command.op != core::Op::foreign) return "";
+  const auto kernel = foreign(command);
+  return kernel == nullptr || kernel->not_capturable.empty() ? "" : fmt::format("foreign kernel '{}': {}", kernel->name, kernel->not_capturable);
 }
 
 void Executable::bind_buffers(std::span<void* const> states) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "device/device.h"
@@ -12,6 +14,7 @@
 #include "exec/memory_planner.h"
 #include "exec/schedule.h"
 #include "exec/weights.h"
+#include "kernels/foreign.h"
 #include "kernels/kernel.h"
 #include "plan/plan.h"
 
@@ -21,7 +24,9 @@ class Executable {
  public:
   /// `states[i]`: memory of Plan::states[i] on `device`, which must outlive this.
   /// Throws FormatError when plan and signature do not fit together, OutOfMemory.
-  Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::StepMaker step_maker);
+  /// `foreign`: where foreign commands find their kernels; those that are missing are left to who makes their steps.
+  Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::StepMaker step_maker,
+             const kernels::ForeignKernels& foreign = {});
 
   [[nodiscard]] const plan::Plan& plan() const { return *plan_; }
   [[nodiscard]] const device::DevicePtr& device() const { return device_; }
@@ -29,6 +34,10 @@ class Executable {
   [[nodiscard]] const InputBinder& binder() const { return binder_; }
   [[nodiscard]] const kernels::StepMaker& make_step() const { return make_step_; }
   [[nodiscard]] int threads() const { return threads_; }
+  /// Of a foreign command; null: it is not there.
+  [[nodiscard]] kernels::ForeignKernelPtr foreign(const plan::Command& command) const;
+  /// Why a command cannot be part of a recording: its foreign kernel says so. Empty: it can.
+  [[nodiscard]] std::string why_live(const plan::Command& command) const;
 
   /// Binding slots: one per buffer, then scratch.
   [[nodiscard]] std::size_t scratch_slot() const { return plan_->buffers.size(); }
@@ -57,6 +66,7 @@ class Executable {
   Schedule schedule_;
   InputBinder binder_;
   kernels::StepMaker make_step_;
+  std::map<std::string, kernels::ForeignKernelPtr, std::less<>> foreign_;  // by name
   int threads_;
   std::vector<void*> fixed_bindings_, weight_bindings_;
   std::vector<std::vector<plan::BufferId>> input_buffers_;

@@ -62,15 +62,14 @@ class Arranger {
       if (!built_[i].copies.empty()) readers_.push_back(i);
   }
 
-  StageSteps arrange(const Stage& stage) {
+  StageSteps arrange(const plan::Command* command) {
     for (const std::size_t reader : readers_) slot_bytes_ = std::max(slot_bytes_, bytes_of(built_[reader]));
     const auto slots = static_cast<std::size_t>(weights_.slots);
     result_.slot_bytes = std::min(slots, readers_.size()) * slot_bytes_;
     for (std::size_t k = 0; k < std::min(slots, readers_.size()); ++k) copy_for(k);
-    const plan::Command* command = stage.begin;
     for (std::size_t i = 0, k = 0; i < built_.size(); ++i, ++command) {
       while (command->op == core::Op::item) ++command;
-      result_.steps.push_back(std::move(built_[i].step));
+      push(std::move(built_[i].step), command);
       if (on_host_) drop_behind(*command);
       if (k == readers_.size() || readers_[k] != i) continue;
       if (k + slots < readers_.size()) copy_for(k + slots);
@@ -80,6 +79,11 @@ class Arranger {
   }
 
  private:
+  void push(std::unique_ptr<device::Step> step, const plan::Command* command) {
+    result_.steps.push_back(std::move(step));
+    result_.commands.push_back(command);
+  }
+
   static std::size_t bytes_of(const BuiltStep& step) {
     std::size_t bytes = 0;
     for (const auto& copy : step.copies) bytes += room_for_copy(copy.bytes);
@@ -91,7 +95,7 @@ class Arranger {
     for (const auto& copy : built_[readers_[k]].copies) {
       result_.places.push_back({copy.slot, offset});
       result_.copied_bytes += copy.bytes;
-      result_.steps.push_back(fetch(copy));
+      push(fetch(copy), nullptr);
       offset += room_for_copy(copy.bytes);
     }
   }
@@ -106,8 +110,7 @@ class Arranger {
 
   void drop_behind(const plan::Command& command) {
     for (const auto& operand : command.inputs)
-      if (weights_.dropped[static_cast<std::size_t>(operand.buffer)])
-        result_.steps.push_back(std::make_unique<DropStep>(pages_of(executable_, operand.buffer)));
+      if (weights_.dropped[static_cast<std::size_t>(operand.buffer)]) push(std::make_unique<DropStep>(pages_of(executable_, operand.buffer)), nullptr);
   }
 
   const Executable& executable_;
@@ -122,8 +125,8 @@ class Arranger {
 
 }  // namespace
 
-StageSteps arrange(const Executable& executable, const WeightSet& weights, const Stage& stage, std::vector<BuiltStep> built) {
-  return Arranger(executable, weights, std::move(built)).arrange(stage);
+StageSteps arrange(const Executable& executable, const WeightSet& weights, const plan::Command* begin, std::vector<BuiltStep> built) {
+  return Arranger(executable, weights, std::move(built)).arrange(begin);
 }
 
 }  // namespace reprise::exec

@@ -18,6 +18,7 @@ struct CopyPlace {
 
 struct StageSteps {
   device::StepList steps;
+  std::vector<const plan::Command*> commands;  // by step; null: a copy's
   std::vector<CopyPlace> places;
   std::size_t slot_bytes = 0;    // all slots together
   std::size_t copied_bytes = 0;  // in a run
@@ -25,6 +26,7 @@ struct StageSteps {
 
 /// The copies of the k-th command that has any go to slot k mod `weights.slots`, and stand behind the command that used the slot before. On the host pages of
 /// mapped weights are expected one copy ahead, and dropped once copied or read.
-StageSteps arrange(const Executable& executable, const WeightSet& weights, const Stage& stage, std::vector<BuiltStep> built);
+/// `built`: of the commands from `begin` on.
+StageSteps arrange(const Executable& executable, const WeightSet& weights, const plan::Command* begin, std::vector<BuiltStep> built);
 
 }  // namespace reprise::exec

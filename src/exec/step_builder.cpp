@@ -71,7 +71,8 @@ StepBuilder::Bound::Bound(const StepBuilder& builder, const plan::Command& comma
             .attrs = &attrs_,
             .threads = builder.executable_.threads(),
             .name = command.name,
-            .fixed = builder.executable_.weight_bindings()} {
+            .fixed = builder.executable_.weight_bindings(),
+            .foreign = command.op == core::Op::foreign ? builder.executable_.foreign(command) : nullptr} {
   if (command.op != core::Op::write) return;
   // Into a view of memory that the first operand names: a copy by another name.
   spec_.op = core::Op::copy;

@@ -1,5 +1,7 @@
 #include "exec/verify_replay.h"
 
+#include <exception>
+#include <utility>
 #include <vector>
 
 namespace reprise::exec {
@@ -23,6 +25,30 @@ void restore(device::DeviceHandle& device, device::Stream& stream, std::span<con
 }
 
 }  // namespace
+
+Snapshot::Snapshot(const device::DevicePtr& device, device::Stream& stream, std::vector<WrittenRange> ranges) : device_(device), ranges_(std::move(ranges)) {
+  for (const auto& range : ranges_) {
+    copies_.emplace_back(device_, range.bytes);
+    device_->copy(copies_.back().data(), range.address, range.bytes, stream);
+  }
+  stream.synchronize();
+}
+
+void Snapshot::restore(device::Stream& stream) const {
+  std::exception_ptr earlier;
+  try {
+    stream.synchronize();  // behind a step that failed the copies would be skipped
+  } catch (...) {
+    earlier = std::current_exception();
+  }
+  copy_back(stream);
+  stream.synchronize();
+  if (earlier != nullptr) std::rethrow_exception(earlier);
+}
+
+void Snapshot::copy_back(device::Stream& stream) const {
+  for (std::size_t i = 0; i < ranges_.size(); ++i) device_->copy(ranges_[i].address, copies_[i].data(), ranges_[i].bytes, stream);
+}
 
 Verdict verify_replay(device::DeviceHandle& device, device::Stream& stream, const device::CommandList& list, device::Recording& recording,
                       std::span<void* const> bindings, std::span<const WrittenRange> written) {

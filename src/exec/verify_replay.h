@@ -1,17 +1,36 @@
-// The self-check of recordings.
+// The self-check of recordings, and what it shares with warm-ups: memory put back as it was.
 #pragma once
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 #include "device/device.h"
+#include "plan/plan.h"
 
 namespace reprise::exec {
 
-/// Memory that a stage writes.
+/// Memory that commands write.
 struct WrittenRange {
+  plan::BufferId buffer = -1;
   void* address = nullptr;
   std::size_t bytes = 0;
+};
+
+/// The contents of memory at one time, kept on the device.
+class Snapshot {
+ public:
+  /// Takes it in the order of `stream`. Throws OutOfMemory.
+  Snapshot(const device::DevicePtr& device, device::Stream& stream, std::vector<WrittenRange> ranges);
+  /// Puts it back, and waits. Throws what work before it in the stream threw, but only after that.
+  void restore(device::Stream& stream) const;
+
+ private:
+  void copy_back(device::Stream& stream) const;
+
+  device::DevicePtr device_;
+  std::vector<WrittenRange> ranges_;
+  std::vector<device::Allocation> copies_;  // by range
 };
 
 enum class Verdict { same, differs, not_reproducible };

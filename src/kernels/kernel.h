@@ -20,6 +20,10 @@
 #include "reprise/dtype.h"
 #include "reprise/tensor.h"
 
+namespace reprise {
+struct ForeignKernel;
+}
+
 namespace reprise::kernels {
 
 inline constexpr int kMaxRank = 16;
@@ -84,14 +88,16 @@ struct StepSpec {
   /// null then).
   int first_streamed_slot = std::numeric_limits<int>::max();
   std::vector<Packing>* packings = nullptr;
+  /// Of a foreign op.
+  std::shared_ptr<const ForeignKernel> foreign = nullptr;
 };
 
 /// An input and an output with the same slot, offset, sizes and strides may be the same memory (re-inplaced scatter, index_put, write_view, pointwise): kernels
 /// skip copying the base then. No other overlap occurs. Scratch: `Step::scratch_bytes()` bytes, 64-byte aligned, in binding slot `Step::scratch_slot`.
 using StepMaker = std::function<std::unique_ptr<device::Step>(const StepSpec&)>;
 
-/// The reference back end: one plain kernel per core op, every dtype, any strides. Throws UnsupportedOp for control ops (cond, while_loop, write, foreign),
-/// which the executor runs itself, and InvalidArgument for operands that break core/op.h.
+/// The reference back end: one plain kernel per core op, every dtype, any strides. Throws UnsupportedOp for control ops (cond, while_loop, write), which the
+/// executor runs itself, and for foreign ones without a host function, InvalidArgument for operands that break core/op.h.
 std::unique_ptr<device::Step> make_reference_step(const StepSpec& spec);
 
 /// Runs one op on CPU tensors at once: what the constant folder and tests use. `outputs` are allocated by the caller.

@@ -163,6 +163,7 @@ void Lowering::emit_node(const ir::Node& node, int block) {
   if (node.op == Op::cond) return emit_cond(node, block);
   if (node.op == Op::while_loop) return emit_while(node, block);
   if (node.op == Op::repeat_interleave) return emit_repeat_interleave(node, block);
+  if (node.op == Op::foreign) return emit_foreign(node, block);
   auto c = command(node);
   for (const auto x : node.inputs) c.inputs.push_back(operand(x));
   for (const auto y : node.outputs) c.outputs.push_back(operand(y));
@@ -252,6 +253,29 @@ void Lowering::emit_repeat_interleave(const ir::Node& node, int block) {
   auto c = command(node);
   c.inputs.push_back(operand(node.inputs.at(0)));
   c.outputs.push_back(operand(node.outputs.at(0)));
+  push(std::move(c), block);
+}
+
+// Users' kernels see row-major tensors, and change them in place: what another order or another owner keeps from it is copied first.
+void Lowering::emit_foreign(const ir::Node& node, int block) {
+  auto c = command(node);
+  for (const auto y : node.outputs) c.outputs.push_back(operand(y));
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    auto x = operand(node.inputs[i]);
+    const auto changed =
+        std::find_if(node.outputs.begin(), node.outputs.end(), [&](auto y) { return mutated_input(node, y) == static_cast<std::ptrdiff_t>(i); });
+    if (changed != node.outputs.end()) {
+      const auto& to = c.outputs[static_cast<std::size_t>(changed - node.outputs.begin())];
+      if (x.buffer != to.buffer) emit_copy(x, to, &node, block);
+      x = to;
+    } else if (!graph_.is_contiguous(node.inputs[i])) {
+      const auto packed = whole(new_buffer(BufferKind::temp, -1, node.name + ".packed", x.dtype, x.sizes), x.dtype, x.sizes);
+      emit_copy(x, packed, &node, block);
+      x = packed;
+    }
+    c.inputs.push_back(std::move(x));
+  }
+  define_symbols(node, c);
   push(std::move(c), block);
 }
 

@@ -26,6 +26,7 @@ class Lowering {
   void emit_cond(const ir::Node& node, int block);
   void emit_while(const ir::Node& node, int block);
   void emit_repeat_interleave(const ir::Node& node, int block);
+  void emit_foreign(const ir::Node& node, int block);
   void emit_results();
   void emit_final_states();
   void emit_copy(const plan::Operand& from, const plan::Operand& to, const ir::Node* source, int block);

@@ -13,6 +13,13 @@ bool is_scatter_like(core::Op op) { return op == core::Op::index_put || op == co
 
 }  // namespace
 
+std::ptrdiff_t mutated_input(const ir::Node& node, ValueId y) {
+  if (!node.attrs.has("mutates")) return -1;
+  const auto inputs = node.attrs.fixed_ints("mutates");
+  const auto at = std::find(node.outputs.begin(), node.outputs.end(), y) - node.outputs.end() + std::ssize(inputs);
+  return at < 0 || at == std::ssize(inputs) ? -1 : static_cast<std::ptrdiff_t>(inputs[static_cast<std::size_t>(at)]);
+}
+
 Placement::Placement(const ir::Graph& graph, const Uses& uses)
     : graph_(graph),
       uses_(uses),
@@ -69,6 +76,7 @@ ValueId Placement::candidate(const ir::Node& node, ValueId y, std::size_t operan
   const auto& out = graph_.at(y);
   const auto& in = graph_.at(x);
   if (in.dtype != out.dtype || !graph_.is_whole(x) || !lies_alike(in, out)) return ir::kNoValue;
+  if (node.op == core::Op::foreign && mutated_input(node, y) == static_cast<std::ptrdiff_t>(operand)) return in.root;
   if (is_scatter_like(node.op) && operand == 0) return in.root;
   return node.op == core::Op::pointwise ? in.root : ir::kNoValue;
 }
@@ -97,6 +105,7 @@ bool Placement::others_apart(const ir::Node& node, ValueId x) const {
     if (group(root) != group(x)) return true;
     // Elementwise steps read an element before they write it; anything else must read `x` as the base operand alone.
     const bool identical = graph_.is_whole(input) && lies_alike(graph_.at(input), graph_.at(node.outputs.front()));
+    if (node.op == core::Op::foreign) return input == x;
     return node.op == core::Op::pointwise ? identical : input == node.inputs.front();
   });
 }

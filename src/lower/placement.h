@@ -3,6 +3,7 @@
 // Roots computed in place of one another form a group; a group may be anchored to an output, a state, or a branch's result. Everything else is a temp.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +17,9 @@ struct Anchor {
   enum class Kind : std::uint8_t { none, output, state, source } kind = Kind::none;  // source: an input's or constant's own memory
   int index = -1;                                                                    // result or state
 };
+
+/// The input of a foreign node that its output `y` is the changed form of; -1: `y` is a result.
+std::ptrdiff_t mutated_input(const ir::Node& node, ir::ValueId y);
 
 class Placement {
  public:

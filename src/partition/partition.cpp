@@ -45,6 +45,7 @@ std::string Partitioner::reason(const ir::AtenNode& node, const ir::AtenGraph& g
   if (std::any_of(named.begin(), named.end(), [&](const auto& op) { return names_target(op, node.target); }))
     return fmt::format("{} is in fallback_ops", node.target);
   if (auto inside = nested_reason(node); !inside.empty()) return inside;
+  if (const auto failed = options_.failed.find(&node); failed != options_.failed.end()) return failed->second;
   const auto match = registry_.match(node, ops::is_dynamic(node, graph));
   if (match.entry != nullptr) return {};
   return match.reason.empty() ? fmt::format("{} has no converter", node.target) : fmt::format("{}: {}", node.target, match.reason);

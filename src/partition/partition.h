@@ -1,6 +1,7 @@
 // Capability-based partitioning: which nodes of the ATen graph an engine takes, and which fall back.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,8 @@ struct PartitionOptions {
   int min_block_size = 1;
   /// Any node that falls back is an error; min_block_size does not count then.
   bool require_full_compilation = false;
+  /// Nodes that fall back whatever takes them, and why.
+  std::map<const ir::AtenNode*, std::string> failed = {};
 };
 
 /// True when `target` is named by `op` in one of the forms above.

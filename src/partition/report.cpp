@@ -33,6 +33,15 @@ std::vector<std::string> made_by(const ir::AtenNode& node) {
   return names;
 }
 
+/// What a user can do about it; null: nothing, or it was asked for.
+const char* remedy(const std::string& reason) {
+  const auto says = [&](const char* part) { return reason.find(part) != std::string::npos; };
+  if (says("has no converter")) return "register a converter or a foreign kernel";
+  if (says("does not support dynamic shapes")) return "register one that supports_dynamic_shapes, or export with fixed sizes";
+  if (says("its converter failed")) return "see why with pass_through_build_failures";
+  return nullptr;
+}
+
 class Reporter {
  public:
   Reporter(const ir::Program& program, const Partition& partition, const PartitionOptions& options)
@@ -121,8 +130,7 @@ void Reporter::advise() {
   std::map<std::string, int> by_reason;
   for (const auto& fallback : out_.fallbacks) ++by_reason[fallback.reason];
   for (const auto& [reason, count] : by_reason)
-    if (reason.find("has no converter") != std::string::npos)
-      out_.advice.push_back(fmt::format("register a converter or a foreign kernel: {} ({} {})", reason, count, count == 1 ? "node" : "nodes"));
+    if (const char* what = remedy(reason)) out_.advice.push_back(fmt::format("{}: {} ({} {})", what, reason, count, count == 1 ? "node" : "nodes"));
   int smallest = 0;
   for (const auto& segment : out_.segments)
     if (segment.engine && segment.ops > 0) smallest = smallest == 0 ? segment.ops : std::min(smallest, segment.ops);

@@ -15,8 +15,8 @@ using core::ScalarProgram;
 using ir::ValueId;
 using ir::ValueKind;
 
-// Positions counted in a narrow dtype lose whole numbers, and statistics belong to the accumulation: both stay f32.
-bool keeps_f32(const ir::Node& node, std::size_t output) { return node.op == Op::iota || (node.op == Op::norm && output > 0); }
+// Positions counted in a narrow dtype lose whole numbers, statistics belong to the accumulation, and users' kernels compute what they do: all stay f32.
+bool keeps_f32(const ir::Node& node, std::size_t output) { return node.op == Op::iota || node.op == Op::foreign || (node.op == Op::norm && output > 0); }
 
 class Converter {
  public:
@@ -62,6 +62,8 @@ class Converter {
       for (auto& inner : node.regions) convert(inner);
       if (node.op == Op::pointwise) {
         pointwise(node);
+      } else if (node.op == Op::foreign) {
+        for (auto& x : node.inputs) x = widened(x, nodes);  // users' kernels know the exported dtypes
       } else {
         for (auto& x : node.inputs) x = operand(x, nodes);
       }

@@ -75,8 +75,9 @@ Arity arity(Op op) {
       return {1, 1, 0, kMany};
     case Op::while_loop:
       return {1, 1, 0, kMany};
-    case Op::write:
     case Op::foreign:
+      return {0, kMany, 0, kMany};
+    case Op::write:
       break;
   }
   REPRISE_FAIL(FormatError, "[plan/verify] a plan cannot hold '{}'", core::name(op));
@@ -220,6 +221,7 @@ class Verifier {
       }
     }
     if (c.op == Op::matmul || c.op == Op::conv) epilogue(c, place);
+    if (c.op == Op::foreign) (void)c.attrs.text("name");
     if (c.op != Op::pointwise) return;
     const auto& program = *c.attrs.program("program");
     require(program.inputs.size() == c.inputs.size() && program.outputs.size() == c.outputs.size(), "{} has not the operands of its program", place);

@@ -9,9 +9,9 @@
 namespace reprise::runtime {
 namespace {
 
-Module make_offline_module(plan::PlanPtr plan, const std::string& architecture) {
+Module make_offline_module(plan::PlanPtr plan, const std::string& architecture, const LoadOptions& options = {}) {
   const auto device = std::make_shared<device::OfflineDevice>(plan->settings.device, architecture);
-  return make_module(std::move(plan), device);
+  return make_module(std::move(plan), device, {}, options);
 }
 
 std::unique_ptr<kernels::AheadOfTime> ahead_of(const Module::Impl& impl, const std::string& architecture) {
@@ -23,12 +23,13 @@ std::unique_ptr<kernels::AheadOfTime> ahead_of(const Module::Impl& impl, const s
 
 }  // namespace
 
-Module compile_ahead(plan::Plan plan, const std::string& architecture, const std::function<void(std::size_t done, std::size_t total)>& progress) {
+Module compile_ahead(plan::Plan plan, const std::string& architecture, const std::function<void(std::size_t done, std::size_t total)>& progress,
+                     const LoadOptions& options) {
   const auto ahead = kernels::ahead_of_time(architecture);
-  const Module draft = make_offline_module(std::make_shared<const plan::Plan>(plan), ahead->architecture());
+  const Module draft = make_offline_module(std::make_shared<const plan::Plan>(plan), ahead->architecture(), options);
   exec::walk_profiles(*draft.impl()->executable, [&](const plan::Command&, const kernels::StepSpec& spec) { ahead->add(spec); });
   plan.sections = ahead->sections(progress);
-  return make_offline_module(std::make_shared<const plan::Plan>(std::move(plan)), ahead->architecture());
+  return make_offline_module(std::make_shared<const plan::Plan>(std::move(plan)), ahead->architecture(), options);
 }
 
 Module make_closed_module(plan::PlanPtr plan) {
@@ -41,6 +42,10 @@ std::vector<CommandKernels> command_kernels(const Module& module, const std::str
   const auto ahead = cpu ? nullptr : ahead_of(impl, architecture);
   std::vector<CommandKernels> all;
   exec::walk(*impl.executable, impl.plan->profiles.front().opt, [&](const plan::Command& command, const kernels::StepSpec& spec) {
+    if (command.op == core::Op::foreign) {
+      all.push_back({&command, {.names = {"foreign " + command.attrs.text("name")}, .microseconds = {}}});
+      return;
+    }
     all.push_back({&command, cpu ? kernels::StepKernels{kernels::cpu::kernel_names(spec), {}} : ahead->describe(spec)});
   });
   return all;

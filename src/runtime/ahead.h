@@ -14,7 +14,8 @@ namespace reprise::runtime {
 
 /// `plan` with the kernels that it needs on a GPU of `architecture`, compiled at the shapes of its profiles. The module can be saved, not called.
 /// Throws as kernels::ahead_of_time and AheadOfTime::sections do.
-Module compile_ahead(plan::Plan plan, const std::string& architecture, const std::function<void(std::size_t done, std::size_t total)>& progress = {});
+Module compile_ahead(plan::Plan plan, const std::string& architecture, const std::function<void(std::size_t done, std::size_t total)>& progress = {},
+                     const LoadOptions& options = {});
 
 /// The module of a plan for its signature alone: opens no GPU, and cannot be called when it is for one.
 Module make_closed_module(plan::PlanPtr plan);

@@ -17,6 +17,15 @@ std::vector<const Stage*> find_islands(const exec::Schedule& schedule) {
   return found;
 }
 
+std::vector<const plan::Command*> find_live_commands(const exec::Executable& executable) {
+  std::vector<const plan::Command*> found;
+  for (const auto& block : executable.plan().blocks)
+    for (const auto& command : block.commands)
+      if (!executable.why_live(command).empty()) found.push_back(&command);
+  std::sort(found.begin(), found.end(), [](const auto* a, const auto* b) { return a->position < b->position; });
+  return found;
+}
+
 std::string describe_wait(const plan::Plan& plan, const Stage& stage) {
   if (stage.kind == Stage::Kind::cond) return "the host chooses a branch";
   if (stage.kind == Stage::Kind::loop) return "the host decides on another round";
@@ -27,7 +36,10 @@ std::string describe_wait(const plan::Plan& plan, const Stage& stage) {
 
 bool needs_output_allocator(const exec::Executable& executable) {
   const auto& plan = executable.plan();
-  const auto counts = [](const plan::Command& c) { return std::any_of(c.defines.begin(), c.defines.end(), [](const auto& d) { return d.output >= 0; }); };
+  const auto counts = [](const plan::Command& c) {
+    const bool foreign = c.op == core::Op::foreign && c.attrs.flag("measures", false);
+    return foreign || std::any_of(c.defines.begin(), c.defines.end(), [](const auto& d) { return d.output >= 0; });
+  };
   for (const auto& block : plan.blocks)
     if (std::any_of(block.commands.begin(), block.commands.end(), counts)) return true;
   const auto from_data = [&](const sym::Expr& size) {
@@ -43,6 +55,9 @@ bool needs_output_allocator(const exec::Executable& executable) {
 
 std::string why_not_monolithic(const exec::Executable& executable) {
   const auto islands = find_islands(executable.schedule());
+  const auto live = find_live_commands(executable);
+  if (!live.empty() && (islands.empty() || live.front()->position < islands.front()->last().position))
+    return fmt::format("segment {} cannot be captured at '{}': {}", live.front()->segment, live.front()->name, executable.why_live(*live.front()));
   if (islands.empty()) return "";
   const auto& command = islands.front()->last();
   return fmt::format("segment {} needs the host: {} at '{}' ({})", command.segment, describe_wait(executable.plan(), *islands.front()), command.name,

@@ -8,6 +8,8 @@
 
 namespace reprise::runtime {
 
+/// Foreign commands that say themselves that they cannot be recorded, in the order of the program.
+[[nodiscard]] std::vector<const plan::Command*> find_live_commands(const exec::Executable& executable);
 /// Stages at whose end a call waits for a value, in the order of the program.
 [[nodiscard]] std::vector<const exec::Stage*> find_islands(const exec::Schedule& schedule);
 /// "the host needs u0"

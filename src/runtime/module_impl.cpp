@@ -33,9 +33,11 @@ device::DevicePtr prepared(device::DevicePtr device, const plan::Plan& plan, con
 Module::Impl::Impl(plan::PlanPtr the_plan, device::DevicePtr on, kernels::StepMaker step_maker, const LoadOptions& options)
     : plan(std::move(the_plan)),
       given_step_maker(std::move(step_maker)),
+      foreign(options.foreign_kernels),
       device(prepared(std::move(on), *plan, options)),
       states(*plan, device),
-      executable(std::make_shared<const exec::Executable>(plan, device, states.addresses(), given_step_maker ? given_step_maker : kernels::step_maker(device))),
+      executable(std::make_shared<const exec::Executable>(plan, device, states.addresses(), given_step_maker ? given_step_maker : kernels::step_maker(device),
+                                                          foreign)),
       pool(executable),
       modes({.cuda_graph_strategy =
                  plan->settings.cuda_graph_strategy.empty() ? CudaGraphStrategy::disabled : parse_cuda_graph_strategy(plan->settings.cuda_graph_strategy)}) {}
@@ -47,6 +49,12 @@ plan::Plan Module::Impl::to_save() const {
   exec::walk_profiles(*executable, [&](const plan::Command&, const kernels::StepSpec& spec) { ahead->add(spec); });
   saved.sections = ahead->sections();
   return saved;
+}
+
+LoadOptions Module::Impl::load_options() const {
+  LoadOptions options;
+  for (const auto& kernel : foreign.all()) options.foreign_kernels.push_back(*kernel);
+  return options;
 }
 
 std::unique_lock<std::mutex> Module::Impl::lock_calls() { return plan->states.empty() ? std::unique_lock<std::mutex>() : std::unique_lock(state_mutex_); }
@@ -153,6 +161,14 @@ MemoryUse Module::Impl::memory() const {
 }
 
 namespace runtime {
+
+void require_foreign_kernels(const plan::Plan& plan, const LoadOptions& options) {
+  const kernels::ForeignKernels kernels(options.foreign_kernels);
+  for (const auto& block : plan.blocks)
+    for (const auto& command : block.commands)
+      REPRISE_CHECK(command.op != core::Op::foreign || kernels.find(command.attrs.text("name")) != nullptr, UnsupportedOp, "[run/load] {}",
+                    kernels::ForeignKernels::missing(command.attrs.text("name")));
+}
 
 Module make_module(plan::PlanPtr plan, const LoadOptions& options) {
   const Device device = options.device ? *options.device : choose_device(plan->settings.device);

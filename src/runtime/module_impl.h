@@ -9,6 +9,7 @@
 #include "device/device.h"
 #include "exec/context_pool.h"
 #include "exec/executable.h"
+#include "kernels/foreign.h"
 #include "kernels/kernel.h"
 #include "plan/plan.h"
 #include "reprise/module.h"
@@ -29,6 +30,8 @@ struct Module::Impl {
   [[nodiscard]] MemoryUse memory() const;
   /// The plan with what its device knows by now: compiled kernels, measured choices.
   [[nodiscard]] plan::Plan to_save() const;
+  /// For a replica.
+  [[nodiscard]] LoadOptions load_options() const;
   void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream);
 
   void set_weight_budget(std::size_t bytes);
@@ -53,6 +56,7 @@ struct Module::Impl {
 
   const plan::PlanPtr plan;
   const kernels::StepMaker given_step_maker;  // empty: the device's own kernels
+  const kernels::ForeignKernels foreign;      // as they were when the module was made
   const device::DevicePtr device;
   runtime::StateStore states;
   const exec::ExecutablePtr executable;
@@ -73,6 +77,8 @@ Module make_module(plan::PlanPtr plan, const LoadOptions& options = {});
 /// On another device; with other kernels than the device's own, if any are given.
 Module make_module(plan::PlanPtr plan, Device device, kernels::StepMaker step_maker = {}, const LoadOptions& options = {});
 Module make_module(plan::PlanPtr plan, device::DevicePtr device, kernels::StepMaker step_maker = {}, const LoadOptions& options = {});
+/// Throws UnsupportedOp, naming it, where the plan needs a foreign kernel that is neither given nor the process's.
+void require_foreign_kernels(const plan::Plan& plan, const LoadOptions& options);
 
 }  // namespace runtime
 }  // namespace reprise

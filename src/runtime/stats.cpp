@@ -1,6 +1,7 @@
 #include "runtime/stats.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/json.h"
 #include "runtime/islands.h"
@@ -61,6 +62,26 @@ void add(ModuleStats& stats, const Counters& counters) {
   stats.output_allocations += counters.output_allocations;
   stats.output_reuses += counters.output_reuses;
   stats.allocator_requests += counters.allocator_requests;
+  stats.warm_ups += counters.warm_ups;
+}
+
+/// Places where a call stops or runs live, by their position in the program.
+std::map<std::int32_t, Island> islands_of(const exec::Executable& executable) {
+  std::map<std::int32_t, Island> islands;
+  for (const Stage* stage : find_islands(executable.schedule())) {
+    const auto& command = stage->last();
+    islands[command.position] = {std::string(core::name(command.op)), command.name, describe_wait(executable.plan(), *stage), 0};
+  }
+  for (const plan::Command* command : find_live_commands(executable))
+    islands[command->position] = {std::string(core::name(command->op)), command->name, executable.why_live(*command), 0};
+  return islands;
+}
+
+const plan::Command& command_at(const plan::Plan& plan, std::int32_t position) {
+  for (const auto& block : plan.blocks)
+    for (const auto& command : block.commands)
+      if (command.position == position) return command;
+  return plan.blocks.front().commands.front();
 }
 
 void write(base::JsonWriter& json, const char* key, const std::vector<ReasonCount>& reasons) {
@@ -75,12 +96,17 @@ ModuleStats collect_stats(const exec::Executable& executable, const exec::Contex
   ModuleStats stats;
   buckets.add_to(stats);
   const auto stages = find_islands(executable.schedule());
-  for (const Stage* stage : stages)
-    stats.islands.push_back({std::string(core::name(stage->last().op)), stage->last().name, describe_wait(executable.plan(), *stage), 0});
+  auto islands = islands_of(executable);
   pool.visit_counters([&](const Counters& counters) {
     add(stats, counters);
-    for (std::size_t i = 0; i < stages.size(); ++i) stats.islands[i].runs += counters.host_reads[static_cast<std::size_t>(stages[i]->id)];
+    for (const Stage* stage : stages) islands[stage->last().position].runs += counters.host_reads[static_cast<std::size_t>(stage->id)];
+    for (const auto& [position, live] : counters.live.all()) {
+      const auto& command = command_at(executable.plan(), position);
+      auto& island = islands.try_emplace(position, Island{std::string(core::name(command.op)), command.name, live.why, 0}).first->second;
+      island.runs += live.runs;
+    }
   });
+  for (auto& [position, island] : islands) stats.islands.push_back(std::move(island));
   return stats;
 }
 
@@ -108,7 +134,7 @@ std::string to_json(const ModuleStats& stats) {
   json.field("shapes_bound", stats.shapes_bound).field("shapes_evicted", stats.shapes_evicted);
   json.field("shapes_held", stats.shapes_held).field("stages_bound", stats.stages_bound).field("memory_growths", stats.memory_growths);
   json.field("output_allocations", stats.output_allocations).field("output_reuses", stats.output_reuses);
-  json.field("allocator_requests", stats.allocator_requests).key("islands").begin_array();
+  json.field("allocator_requests", stats.allocator_requests).field("warm_ups", stats.warm_ups).key("islands").begin_array();
   for (const auto& island : stats.islands)
     json.begin_object().field("op", island.op).field("name", island.name).field("why", island.why).field("runs", island.runs).end_object();
   return json.end_array().end_object().str();

@@ -8,6 +8,7 @@
 
 #include "api/compiler/build.h"
 #include "api/compiler/program_impl.h"
+#include "api/custom_kernels.h"
 #include "plan/rpz.h"
 #include "reprise/reprise.h"
 #include "runtime/module_impl.h"
@@ -75,6 +76,24 @@ TEST_F(AheadOfTime, HoldsTheKernelsOfEveryCommand) {
     EXPECT_FALSE(commands.empty()) << name;
     for (const auto& [command, kernels] : commands) EXPECT_FALSE(kernels.names.empty() && command->op != core::Op::copy) << name << ' ' << command->name;
   }
+}
+
+TEST_F(AheadOfTime, HoldsUsersKernels) {
+  auto kernel = testing_support::scale_shift_kernel();
+  kernel.nvrtc = NvrtcKernel{.source = "extern \"C\" __global__ void my_scale_shift(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }",
+                             .entry = "my_scale_shift",
+                             .launch = [](const ForeignShapes& shapes) {
+                               return NvrtcKernel::Launch{.grid = {static_cast<unsigned>(shapes.inputs()), 1, 1}};
+                             }};
+  const Module module = compile(load_program(std::string(REPRISE_TEST_MODELS) + "/custom/pure.pt2"),
+                                {.device = Device::cuda(), .arch = "sm_90a", .foreign_kernels = {kernel, testing_support::describe_kernel()}});
+  const auto names = [](const plan::Section& section) {
+    const auto& text = section.bytes;
+    return section.name == "programs.json" && std::string_view(text.data_as<char>(), text.nbytes()).find("my_scale_shift") != std::string_view::npos;
+  };
+  EXPECT_TRUE(std::any_of(sections(module).begin(), sections(module).end(), names));
+  for (const auto& [command, kernels] : runtime::command_kernels(module, "sm_90a"))
+    EXPECT_EQ(command->op == core::Op::foreign, kernels.names.at(0).starts_with("foreign mylib.")) << kernels.names.at(0);
 }
 
 TEST_F(AheadOfTime, SurvivesSavingAndLoading) {

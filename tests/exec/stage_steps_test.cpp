@@ -46,7 +46,7 @@ Arranged arrange_chain(const std::vector<std::size_t>& bytes, std::size_t budget
     built.push_back(builder.build(*c, *weights, copies));
     copies += static_cast<int>(built.back().copies.size());
   }
-  Arranged arranged{.order = {}, .steps = arrange(executable, *weights, stage, std::move(built))};
+  Arranged arranged{.order = {}, .steps = arrange(executable, *weights, stage.begin, std::move(built))};
   int step = 0;
   for (const auto& s : arranged.steps.steps) {
     const auto* fetch = dynamic_cast<const device::FetchStep*>(s.get());

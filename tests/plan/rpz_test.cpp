@@ -199,7 +199,8 @@ TEST(VerifyPlan, NamesWhatIsWrong) {
   EXPECT_NE(after([&](Plan& p) { first(p).position = 3; }).find("stands at position 3 (want 0)"), std::string::npos);
   EXPECT_NE(after([&](Plan& p) { first(p).outputs[0].buffer = first(p).inputs[0].buffer; }).find("writes to input buffer"), std::string::npos);
   EXPECT_NE(after([&](Plan& p) { first(p).inputs.push_back(first(p).inputs[0]); }).find("operands of its program"), std::string::npos);
-  EXPECT_NE(after([&](Plan& p) { first(p).op = core::Op::foreign; }).find("cannot hold 'foreign'"), std::string::npos);
+  EXPECT_NE(after([&](Plan& p) { first(p).op = core::Op::write; }).find("cannot hold 'write'"), std::string::npos);
+  EXPECT_NE(after([&](Plan& p) { first(p).op = core::Op::foreign; }).find("'name'"), std::string::npos);
   EXPECT_NE(after([&](Plan& p) { first(p).blocks = {0, 0}; }).find("has 2 blocks"), std::string::npos);
   EXPECT_NE(after([&](Plan& p) { first(p).defines.push_back({0, 0, 0}); }).find("which is none of data"), std::string::npos);
   EXPECT_NE(after([](Plan& p) { p.blocks.emplace_back(); }).find("block 1 is used 0 times"), std::string::npos);

@@ -135,6 +135,25 @@ TEST(Allocation, BoundCallsAllocateNothing) {
   EXPECT_EQ(g_allocations, before);
 }
 
+TEST(Allocation, ForeignStepsAllocateNothingRecordedOrLive) {
+  PlanMaker m;
+  const Ref x = m.input("x", {8}), a = m.temp({8}), b = m.temp({8}), y = m.output("y", {8});
+  m.foreign("mylib.scale.default", {{"x", x}}, {a}, {{"arg.factor", 2.0}});
+  m.affine(a, b, 1, 1);
+  m.foreign("mylib.live.default", {{"x", b}}, {y}, {{"arg.factor", 3.0}});
+  const auto scale = [](const ForeignCall& call) {
+    for (std::int64_t i = 0; i < 8; ++i) call.output().data_as<float>()[i] = call.input("x").data_as<float>()[i] * static_cast<float>(call.real("factor"));
+  };
+  const std::vector<ForeignKernel> kernels = {{.schema = "mylib::scale(Tensor x, float factor) -> Tensor", .host = scale},
+                                              {.schema = "mylib::live(Tensor x, float factor) -> Tensor", .host = scale, .not_capturable = "it says so"}};
+  const Module module = runtime::make_module(m.finish(), Device::cpu(), make_toy_step, {.foreign_kernels = kernels});
+  const std::vector<Tensor> in = {Tensor::zeros(std::vector<std::int64_t>{8}, DType::f32)}, out = {Tensor::zeros(std::vector<std::int64_t>{8}, DType::f32)};
+  EXPECT_EQ(allocations_of(module, in, out), 0u);
+  const auto graphs = runtime::enable_cudagraphs(module);
+  EXPECT_EQ(allocations_of(module, in, out), 0u);
+  EXPECT_EQ(out[0].data_as<float>()[0], 3);
+}
+
 TEST(Allocation, ControlAndRepeatedCountsAllocateNothing) {
   PlanMaker m;
   const Expr u = m.symbol("u0", 0, 4, true);

@@ -10,6 +10,7 @@
 #include <deque>
 #include <optional>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "device/current.h"
@@ -42,12 +43,30 @@ core::Attrs binary(ScalarOp op, DType result) {
   return {{"program", std::make_shared<const core::ScalarProgram>(core::ScalarProgram{{DType::f32, DType::f32}, {}, std::move(code), {2}})}};
 }
 
-enum Program { kStraight, kBroken, kDynamic, kPrograms };
+enum Program { kStraight, kBroken, kDynamic, kForeign, kPrograms };
 constexpr float kLimit = 50;
-constexpr std::int64_t kWeightBytes[kPrograms] = {48, 48, 68};
+constexpr std::int64_t kWeightBytes[kPrograms] = {48, 48, 68, 48};
+
+/// Recordings fail where the vector's length is even.
+ForeignKernel twice_kernel() {
+  return {.schema = "checker::twice(Tensor x) -> Tensor",
+          .host =
+              [](const ForeignCall& call) {
+                for (std::int64_t i = 0; i < call.input(0).numel(); ++i) call.output().data_as<float>()[i] = 2 * call.input(0).data_as<float>()[i];
+              },
+          .before_capture =
+              [](const ForeignCall& call) {
+                if (call.input(0).numel() % 2 == 0) throw std::runtime_error("an even length");
+              }};
+}
+ForeignKernel advance_kernel() {
+  return {.schema = "checker::advance_(Tensor(a!) x, Tensor step) -> ()", .host = [](const ForeignCall& call) {
+            for (std::int64_t i = 0; i < call.input(0).numel(); ++i) call.input(0).data_as<float>()[i] += call.input(1).data_as<float>()[i];
+          }};
+}
 
 /// y = 4 x; twice = 2 x, read after y is written; total += cache; cache += w in three parts; after = total; kDynamic also: positions of x != 0; total[0] <
-/// kLimit ? total + w : total + total
+/// kLimit ? total + w : total + total. kForeign leaves half of it to foreign kernels.
 Module make_program(Program program) {
   PlanMaker m;
   m.plan.settings.enable_weight_streaming = true;
@@ -56,15 +75,23 @@ Module make_program(Program program) {
   const Ref t = m.temp({s}), y = m.output("y", {s}), after = m.output("after", {4}), twice = m.output("twice", {s});
   const auto add = binary(ScalarOp::add, DType::f32);
   m.plan.profiles = {{{1}, {2}, {4}}, {{3}, {4}, {8}}};  // of s
-  m.add(core::Op::pointwise, {x, x}, {t}, add);
+  if (program == kForeign)
+    m.foreign("checker.twice.default", {{"x", x}}, {t});
+  else
+    m.add(core::Op::pointwise, {x, x}, {t}, add);
   m.add(core::Op::pointwise, {t, t}, {y}, add).segment = program == kBroken ? 1 : 0;
   if (program == kBroken) m.plan.segments.push_back({false, "in fallback_ops"});
   m.add(core::Op::pointwise, {x, x}, {twice}, add);
-  m.add(core::Op::pointwise, {total, cache}, {total}, add);
-  for (const Values& part : {Values{1, 1, 1, 1}, Values{0, 1, 1, 2}, Values{0, 0, 1, 1}})
-    m.add(core::Op::pointwise, {cache, m.weight("part", part)}, {cache}, add);
+  const auto accumulate = [&](const Ref& to, const Ref& from) {
+    if (program == kForeign)
+      m.foreign("checker.advance_.default", {{"x", to}, {"step", from}}, {}, {}, {0});
+    else
+      m.add(core::Op::pointwise, {to, from}, {to}, add);
+  };
+  accumulate(total, cache);
+  for (const Values& part : {Values{1, 1, 1, 1}, Values{0, 1, 1, 2}, Values{0, 0, 1, 1}}) accumulate(cache, m.weight("part", part));
   m.add(core::Op::copy, {total}, {after});
-  if (program != kDynamic) return runtime::make_module(m.finish(), checked_device());
+  if (program != kDynamic) return runtime::make_module(m.finish(), checked_device(), {}, {.foreign_kernels = {twice_kernel(), advance_kernel()}});
   const Expr u = m.symbol("u0", 0, 8, true);
   for (auto& profile : m.plan.profiles)
     for (auto* bounds : {&profile.min, &profile.opt, &profile.max}) bounds->push_back(bounds == &profile.max ? 8 : 0);
@@ -185,7 +212,8 @@ struct Checked {
   CudaGraphStrategy strategy = CudaGraphStrategy::disabled;
   int profile = 0;             // active outside of scopes
   Tensor last_y;               // of the call before
-  std::vector<unsigned> held;  // shapes and profiles whose recordings must be there, the one used last at the end
+  std::set<unsigned> held;     // shapes and profiles whose recordings must be there
+  std::vector<unsigned> used;  // shapes and profiles, the one used last at the end
 };
 
 struct Kept {
@@ -198,7 +226,7 @@ class World {
   /// `shared`: other threads call the modules too, so that counts tell nothing.
   explicit World(bool shared = false) : shared_(shared) {
     for (int p = 0; p < kPrograms; ++p)
-      programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, 0, {}, {}});
+      programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, 0, {}, {}, {}});
     for (int i = 0; i < 2; ++i) streams_.emplace_back(checked_device());
   }
   ~World() {
@@ -500,6 +528,8 @@ class World {
     const Tensor cache_tensor = step.form % 3 == 0 ? on_device(floats(cache)) : step.form % 3 == 1 ? floats(cache) : strided(cache);
     const auto before = checked.module.stats();
     const bool owned = step.kind != Step::call && step.module != kDynamic;
+    if (shared_ && has_live_step(step)) return;  // others open scopes of the module, and so choose whether it fails
+    if (must_fail(step)) return failing_call(step, *chosen, x_tensor, cache_tensor, cache);
     const auto results = owned ? run_into(step, x_tensor, cache_tensor) : reprise::test::call(checked.module, {x_tensor, cache_tensor});
     check_values(checked, results, x, cache, cache_tensor);
     if (!shared_) check_counts(step, *chosen, before, checked.module.stats(), owned);
@@ -514,6 +544,32 @@ class World {
       return;
     }
     throw Failure(what);
+  }
+
+  [[nodiscard]] bool is_native(const Step& step) {
+    return options(step.module).cuda_graph_strategy.value_or(at(step).strategy) == CudaGraphStrategy::whole_graph_capture &&
+           mode() != CudaGraphsMode::whole_graph_cudagraphs;
+  }
+  [[nodiscard]] bool is_recorded(const Step& step) { return is_native(step) || mode() != CudaGraphsMode::standard; }
+  static bool has_live_step(const Step& step) { return step.module == kForeign && step.n % 2 == 0; }
+  [[nodiscard]] bool must_fail(const Step& step) { return has_live_step(step) && is_recorded(step) && is_strict(step); }
+  [[nodiscard]] bool is_strict(const Step& step) const { return options(step.module).on_uncapturable == runtime::OnUncapturable::error; }
+  static unsigned shape_key(const Step& step, int profile) { return step.n + 16 * static_cast<unsigned>(profile); }
+
+  void failing_call(const Step& step, int profile_taken, const Tensor& x, const Tensor& cache_tensor, const Values& cache) {
+    const auto before = at(step).module.stats();
+    try {
+      (void)reprise::test::call(at(step).module, {x, cache_tensor});
+    } catch (const Error&) {
+      const auto after = at(step).module.stats();
+      expect(after.failed_calls == before.failed_calls + 1 && after.replays == before.replays, "a call that failed");
+      expect(read(at(step).module.state("total")) == at(step).total, "the state after a call that failed");
+      expect(values(Argument(runtime::copy_to(cache_tensor, Device::cpu()))) == cache, "the mutated input after a call that failed");
+      note_use(at(step), shape_key(step, profile_taken), options(step.module).max_recordings);
+      at(step).last_y = {};  // memory was made for results that did not come
+      return;
+    }
+    expect(false, "a step that cannot be recorded passed");
   }
 
   std::vector<Argument> run_into(const Step& step, const Tensor& x, const Tensor& cache) {
@@ -559,14 +615,15 @@ class World {
 
   void check_counts(const Step& step, int profile_taken, const ModuleStats& before, const ModuleStats& after, bool owned) {
     const auto now = options(step.module);
-    const bool native =
-        now.cuda_graph_strategy.value_or(at(step).strategy) == CudaGraphStrategy::whole_graph_capture && mode() != CudaGraphsMode::whole_graph_cudagraphs;
-    const bool recorded = native || mode() != CudaGraphsMode::standard;
+    const bool native = is_native(step), recorded = is_recorded(step);
     const auto replays = after.replays - before.replays;
     expect(after.calls == before.calls + 1 && after.failed_calls == before.failed_calls, "calls");
     if (!recorded || now.max_recording_bytes == 1) expect(after.records == before.records, "recorded out of mode");
     if (!recorded) expect(replays == 0 && after.unrecorded == before.unrecorded, "replayed out of mode");
-    if (recorded && now.max_recording_bytes > 1) expect(replays > 0 && after.plain_enqueues == before.plain_enqueues, "not replayed");
+    if (recorded && now.max_recording_bytes > 1)
+      expect(replays > 0 && after.plain_enqueues == before.plain_enqueues + (has_live_step(step) ? 1 : 0), "not replayed");
+    if (step.module == kForeign) expect((after.warm_ups > before.warm_ups) || after.records == before.records, "recorded without a warm-up");
+    if (recorded && has_live_step(step)) expect(after.islands.size() == 1 && after.islands[0].runs > 0, "a live step that is not named");
     expect(after.native_replays - before.native_replays == (native ? replays : 0), "native replays");
     expect(after.contexts <= 4, "contexts");
     const bool switched = !(current_ == checked_device());
@@ -574,8 +631,8 @@ class World {
     const bool streams = budget(step.module)<at(step).weight_bytes, streamed = after.streamed_bytes> before.streamed_bytes;
     if (!streams || step.module != kDynamic) expect(streams == streamed, "the budget of another time");
     if (after.contexts == 1)
-      check_records(step, step.n + 16 * static_cast<unsigned>(profile_taken), after.records - before.records, recorded && now.max_recording_bytes > 1,
-                    now.max_recordings, recorded && now.max_recording_bytes == 1);
+      check_records(step, shape_key(step, profile_taken), after.records - before.records, recorded && now.max_recording_bytes > 1, now.max_recordings,
+                    recorded && now.max_recording_bytes == 1);
     if (owned) return expect(after.output_allocations == before.output_allocations, "memory for results that the caller brought");
     const auto where = source(step.module);
     expect((after.allocator_requests > before.allocator_requests) == (where == Source::allocator), "allocator requests");
@@ -586,16 +643,18 @@ class World {
   }
 
   void check_records(const Step& step, unsigned key, std::uint64_t records, bool recorded, std::size_t most, bool evicts) {
-    auto& held = at(step).held;
-    const auto known = std::find(held.begin(), held.end(), key);
-    if (known == held.end() && !recorded) {
-      if (evicts) held.clear();
-      return;
-    }
-    if (known != held.end() && step.module != kDynamic) expect(records == 0, "a shape that is held was recorded again");
-    if (known != held.end()) held.erase(known);
-    held.push_back(key);
-    while (held.size() > most) held.erase(held.begin());
+    Checked& checked = at(step);
+    if (evicts) checked.held.clear();
+    if (recorded && checked.held.contains(key) && step.module != kDynamic) expect(records == 0, "a shape that is held was recorded again");
+    note_use(checked, key, most);
+    if (recorded) checked.held.insert(key);
+  }
+
+  /// Only what fewer than `most` others were used after must be there still, whatever of them is recorded.
+  static void note_use(Checked& checked, unsigned key, std::size_t most) {
+    std::erase(checked.used, key);
+    checked.used.push_back(key);
+    for (std::size_t i = 0; i + most < checked.used.size(); ++i) checked.held.erase(checked.used[i]);
   }
 
   void remember(const Step& step, const std::vector<Argument>& results, bool owned) {

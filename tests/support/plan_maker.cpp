@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "kernels/foreign.h"
 #include "tensor/strided_copy.h"
 
 namespace reprise::test {
@@ -92,6 +93,7 @@ int steps_made() { return g_steps_made.load(); }
 
 std::unique_ptr<device::Step> make_toy_step(const kernels::StepSpec& spec) {
   ++g_steps_made;
+  if (spec.op == core::Op::foreign) return kernels::make_host_foreign_step(spec);
   return std::make_unique<ToyStep>(spec);
 }
 
@@ -215,6 +217,19 @@ void PlanMaker::less(const Ref& x, const Ref& y, double limit, int block) {
 }
 
 void PlanMaker::demand_positive(const Ref& x, int block) { add(core::Op::pointwise, {x}, {}, {{"toy", std::string("positive")}}, block); }
+
+plan::Command& PlanMaker::foreign(const std::string& kernel, const std::vector<std::pair<std::string, Ref>>& parameters, const std::vector<Ref>& outputs,
+                                  core::Attrs attrs, const std::vector<std::int64_t>& mutates) {
+  std::vector<Ref> inputs, results = outputs;
+  attrs.set("name", kernel);
+  for (const auto& [name, ref] : parameters) {
+    attrs.set("in." + name, core::exprs({std::ssize(inputs), 1}));
+    inputs.push_back(ref);
+  }
+  for (const auto index : mutates) results.push_back(inputs[static_cast<std::size_t>(index)]);
+  if (!mutates.empty()) attrs.set("mutates", core::exprs(mutates));
+  return add(core::Op::foreign, inputs, results, std::move(attrs));
+}
 
 void PlanMaker::nonzero(const Ref& x, const Ref& y, const Ref& count, const std::string& symbol, int block) {
   add(core::Op::nonzero, {x}, {y, count}, {}, block).defines = {{plan.symbols.find(symbol), 1, 0}};

@@ -47,6 +47,9 @@ class PlanMaker {
   void less(const Ref& x, const Ref& y, double limit, int block = 0);
   /// Throws InvalidArgument when x[0] is negative.
   void demand_positive(const Ref& x, int block = 0);
+  /// A user's kernel. `parameters`: the names of its inputs, one each; `mutates`: the inputs that it writes.
+  plan::Command& foreign(const std::string& kernel, const std::vector<std::pair<std::string, Ref>>& parameters, const std::vector<Ref>& outputs,
+                         core::Attrs attrs = {}, const std::vector<std::int64_t>& mutates = {});
   /// Positions of the elements of vector x that are not zero: y[u, 1], count[1].
   void nonzero(const Ref& x, const Ref& y, const Ref& count, const std::string& symbol, int block = 0);
   void item(const Ref& x, const std::string& symbol, int block = 0);
@@ -65,6 +68,7 @@ class PlanMaker {
 
 /// Threads-safe count of steps that were made, for tests of caching.
 int steps_made();
+/// Foreign commands get the steps that they have everywhere.
 std::unique_ptr<device::Step> make_toy_step(const kernels::StepSpec& spec);
 
 }  // namespace reprise::test

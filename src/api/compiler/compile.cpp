@@ -2,6 +2,7 @@
 
 #include "api/compiler/build.h"
 #include "api/compiler/program_impl.h"
+#include "api/compiler/registry.h"
 #include "base/check.h"
 #include "lower/lower.h"
 #include "lower/profiles.h"
@@ -37,7 +38,7 @@ plan::Settings settings(const CompileOptions& o) {
           .optimization_level = o.optimization_level,
           .enable_weight_streaming = o.enable_weight_streaming,
           .cuda_graph_strategy = o.cuda_graph_strategy == CudaGraphStrategy::disabled ? "" : name(o.cuda_graph_strategy),
-          .fallback_ops = o.fallback_ops};
+          .fallback_ops = api::partition_options(o).fallback_ops};
 }
 
 std::vector<plan::Profile> profiles(const CompileOptions& o, const ir::Program& program, const ir::Graph& graph) {
@@ -54,18 +55,42 @@ std::vector<plan::Profile> profiles(const CompileOptions& o, const ir::Program& 
 
 namespace api {
 
-ir::Graph build_graph(const ir::Program& program, const CompileOptions& options, const ops::Registry& registry) {
+partition::PartitionOptions partition_options(const CompileOptions& options) {
+  auto fallback = options.fallback_ops;
+  fallback.insert(fallback.end(), options.torch_executed_ops.begin(), options.torch_executed_ops.end());
+  return {.fallback_ops = std::move(fallback), .min_block_size = options.min_block_size, .require_full_compilation = options.require_full_compilation};
+}
+
+namespace {
+
+/// Again without a converter that failed, as long as others take its node.
+ir::Graph convert_with_fallbacks(const ir::Program& program, const CompileOptions& options, const CompileRegistry& registry) {
+  auto wanted = partition_options(options);
+  std::exception_ptr first;
+  for (;;) {
+    const auto failures = registry.failures().count();
+    const auto assignment = partition::partition(program, registry.get(), wanted).assignment;
+    try {
+      return ops::convert(program, registry.get(), assignment);
+    } catch (const Error&) {
+      if (first == nullptr) first = std::current_exception();
+      if (options.pass_through_build_failures || registry.failures().count() == failures) std::rethrow_exception(first);
+      wanted.failed = registry.failures().reasons();
+      if (!ops::missing_converters(program, registry.get()).empty()) std::rethrow_exception(first);
+    }
+  }
+}
+
+}  // namespace
+
+ir::Graph build_graph(const ir::Program& program, const CompileOptions& options, const ops::Registry& ours) {
+  const CompileRegistry registry(program, options, ours);
   const auto progress = [&](std::string_view stage, int done, int total) {
     if (options.progress) options.progress(stage, done, total);
   };
   progress("partition", 0, 1);
-  const auto assignment =
-      partition::partition(
-          program, registry,
-          {.fallback_ops = options.fallback_ops, .min_block_size = options.min_block_size, .require_full_compilation = options.require_full_compilation})
-          .assignment;
   progress("convert", 0, 1);
-  auto graph = ops::convert(program, registry, assignment);
+  auto graph = convert_with_fallbacks(program, options, registry);
   passes::run_pipeline(graph, {.dtype = options.dtype,
                                .device = options.device.type,
                                .allow_tf32 = options.allow_tf32,
@@ -74,9 +99,9 @@ ir::Graph build_graph(const ir::Program& program, const CompileOptions& options,
   return graph;
 }
 
-plan::Plan build_plan(const ir::Program& program, const CompileOptions& options, const ops::Registry& registry) {
+plan::Plan build_plan(const ir::Program& program, const CompileOptions& options, const ops::Registry& ours) {
   check_options(options);
-  const auto graph = build_graph(program, options, registry);
+  const auto graph = build_graph(program, options, ours);
   if (options.progress) options.progress("lower", 0, 1);
   auto plan = lower::lower(graph, program, settings(options), profiles(options, program, graph));
   plan::verify(plan);
@@ -87,12 +112,14 @@ plan::Plan build_plan(const ir::Program& program, const CompileOptions& options,
 
 Module compile(const Program& program, const CompileOptions& options) {
   auto plan = api::build_plan(program.impl().program, options);
+  const LoadOptions foreign{.foreign_kernels = options.foreign_kernels};
   if (!options.arch.empty()) {
-    return runtime::compile_ahead(std::move(plan), options.arch, [&](std::size_t done, std::size_t total) {
+    const auto progress = [&](std::size_t done, std::size_t total) {
       if (options.progress) options.progress("kernels", static_cast<int>(done), static_cast<int>(total));
-    });
+    };
+    return runtime::compile_ahead(std::move(plan), options.arch, progress, foreign);
   }
-  const auto module = runtime::make_module(std::make_shared<const plan::Plan>(std::move(plan)));
+  const auto module = runtime::make_module(std::make_shared<const plan::Plan>(std::move(plan)), foreign);
   const auto& device = module.impl()->device;
   const bool cached = !options.runtime_cache_path.empty();
   if (cached) runtime::load_runtime_cache(options.runtime_cache_path, device);

@@ -66,13 +66,17 @@ Capturability Module::is_monolithic_capturable() const {
 Module Module::to(Device device) const {
   // On one host kernels share what they packed.
   const bool shared = device.type == DeviceType::cpu && impl_->device->id().type == DeviceType::cpu;
-  auto replica = runtime::make_module(impl_->plan, device, shared ? impl_->executable->make_step() : impl_->given_step_maker);
+  auto replica = runtime::make_module(impl_->plan, device, shared ? impl_->executable->make_step() : impl_->given_step_maker, impl_->load_options());
   replica.set_runtime_config(runtime_config());
   replica.impl()->modes.note_profile({}, active_profile());
   return replica;
 }
 
 void Module::save(const std::string& path) const { plan::save(impl_->to_save(), path); }
-Module Module::load(const std::string& path, const LoadOptions& options) { return runtime::make_module(plan::load(path), options); }
+Module Module::load(const std::string& path, const LoadOptions& options) {
+  auto plan = plan::load(path);
+  runtime::require_foreign_kernels(*plan, options);
+  return runtime::make_module(std::move(plan), options);
+}
 
 }  // namespace reprise

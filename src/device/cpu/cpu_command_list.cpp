@@ -22,7 +22,14 @@ void CpuCommandList::enqueue(Stream& stream, void* const* bindings) const {
 
 CpuRecording::CpuRecording(std::shared_ptr<const CommandList> list, std::span<void* const> bindings)
     : list_(std::move(list)), bindings_(bindings.begin(), bindings.end()) {
-  for (const auto& step : static_cast<const CpuCommandList&>(*list_).steps()) {
+  const auto& steps = static_cast<const CpuCommandList&>(*list_).steps();
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const auto& step = steps[i];
+    try {
+      step->prepare_recording(bindings_.data());
+    } catch (const std::exception& error) {
+      throw CaptureFailed(error.what(), i);
+    }
     const auto* bindable = dynamic_cast<const BindableStep*>(step.get());
     Entry& entry = steps_.emplace_back(Entry{step.get(), bindable != nullptr ? bindable->make_bound() : nullptr});
     if (entry.bound != nullptr) entry.bound->bind(bindings_.data());

@@ -22,6 +22,7 @@ class CpuCommandList final : public CommandList {
 /// A bare list of steps, with addresses filled in where a step can have that.
 class CpuRecording final : public Recording {
  public:
+  /// Throws CaptureFailed when a step refuses.
   CpuRecording(std::shared_ptr<const CommandList> list, std::span<void* const> bindings);
   void replay(Stream& stream, std::span<void* const> bindings) override;
   [[nodiscard]] std::size_t patched_slots() const override { return patched_slots_; }

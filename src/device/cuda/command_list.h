@@ -26,6 +26,7 @@ class CudaCommandList final : public CommandList {
   [[nodiscard]] std::size_t scratch_bytes() const override { return scratch_bytes_; }
 
   [[nodiscard]] std::span<const Operation> operations() const { return operations_; }
+  [[nodiscard]] const StepList& steps() const { return steps_; }
   /// Null when no kernel tells of errors in the data.
   [[nodiscard]] const std::shared_ptr<const Faults>& faults() const { return faults_; }
   [[nodiscard]] const std::shared_ptr<Gpu>& gpu() const { return gpu_; }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -131,8 +133,8 @@ class CudaRecording::Builder {
     const auto params = fill_params(fill, r_.bindings_.data());
     check(driver().cuGraphAddMemsetNode(&node_->node, r_.graph_, nullptr, 0, &params, r_.list_.gpu()->context()), "recording a fill");
   }
-  void add(const LibraryCall& call) {
-    const GraphOwner captured(r_.capture(call));
+  void add(const LibraryCall&) {
+    const GraphOwner captured(r_.capture(*node_->operation));
     check(driver().cuGraphAddChildGraphNode(&node_->node, r_.graph_, nullptr, 0, captured.get()), "recording a library's work");
   }
   void add(const HostCall&) {
@@ -167,6 +169,7 @@ CudaRecording::CudaRecording(std::shared_ptr<const CommandList> list, std::span<
       changed_(list_.operations().size()) {
   const CurrentContext current(list_.gpu()->context());
   const Driver& cuda = driver();
+  prepare_steps();
   check(cuda.cuGraphCreate(&graph_, 0), "making a graph");
   try {
     Builder(*this).build();
@@ -187,21 +190,32 @@ CudaRecording::~CudaRecording() {
   driver().cuGraphDestroy(graph_);
 }
 
-CUgraph CudaRecording::capture(const LibraryCall& call) const {
+void CudaRecording::prepare_steps() const {
+  for (std::size_t i = 0; i < list_.steps().size(); ++i) {
+    try {
+      list_.steps()[i]->prepare_recording(bindings_.data());
+    } catch (const std::exception& error) {
+      throw CaptureFailed(error.what(), i);
+    }
+  }
+}
+
+CUgraph CudaRecording::capture(const Operation& operation) const {
   const Driver& cuda = driver();
   const auto stream = private_stream();
+  const auto step = static_cast<std::size_t>(operation.step);
   check(cuda.cuStreamBeginCapture(stream.get(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "recording a library's work");
-  std::exception_ptr error;
+  std::optional<std::string> error;
   try {
-    call.enqueue(stream.get(), bindings_.data());
-  } catch (...) {
-    error = std::current_exception();
+    std::get<LibraryCall>(operation.work).enqueue(stream.get(), bindings_.data());
+  } catch (const std::exception& thrown) {
+    error = thrown.what();
   }
   CUgraph graph = nullptr;
   const CUresult result = cuda.cuStreamEndCapture(stream.get(), &graph);
   GraphOwner owner(graph);
-  if (error != nullptr) std::rethrow_exception(error);
-  check(result, "recording a library's work");
+  if (!error && result != CUDA_SUCCESS) error = fmt::format("[device/cuda] recording a library's work failed ({})", error_text(result));
+  if (error) throw CaptureFailed(*error, step);
   return owner.release();
 }
 
@@ -247,8 +261,8 @@ void CudaRecording::patch(Node& node) {
   } else if (const auto* fill = std::get_if<MemoryFill>(&work)) {
     const auto params = fill_params(*fill, bindings_.data());
     check(cuda.cuGraphExecMemsetNodeSetParams(exec_, node.node, &params, context), "patching a fill");
-  } else if (const auto* call = std::get_if<LibraryCall>(&work)) {
-    const GraphOwner captured(capture(*call));
+  } else if (std::holds_alternative<LibraryCall>(work)) {
+    const GraphOwner captured(capture(*node.operation));
     check(cuda.cuGraphExecChildGraphNodeSetParams(exec_, node.node, captured.get()), "patching a library's work");
   }
 }

@@ -34,7 +34,9 @@ class CudaRecording final : public Recording {
 
   void patch(std::span<void* const> bindings, CudaStream& stream);
   void patch(Node& node);
-  [[nodiscard]] CUgraph capture(const LibraryCall& call) const;
+  void prepare_steps() const;
+  /// Throws CaptureFailed, naming the operation's step.
+  [[nodiscard]] CUgraph capture(const Operation& operation) const;
 
   std::shared_ptr<const CommandList> owned_list_;
   const CudaCommandList& list_;

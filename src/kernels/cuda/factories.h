@@ -16,6 +16,8 @@ StepPtr make_attention(Gpu& gpu, const StepSpec& spec);
 StepPtr make_item(Gpu& gpu, const StepSpec& spec);
 StepPtr make_check(Gpu& gpu, const StepSpec& spec);
 
+StepPtr make_foreign(Gpu& gpu, const StepSpec& spec);
+
 StepPtr make_scan(Gpu& gpu, const StepSpec& spec);
 StepPtr make_softmax(Gpu& gpu, const StepSpec& spec);
 StepPtr make_norm(Gpu& gpu, const StepSpec& spec);

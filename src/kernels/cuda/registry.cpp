@@ -43,6 +43,7 @@ constexpr Entry kTable[] = {
     {Op::matmul, make_matmul},
     {Op::conv, make_conv},
     {Op::attention, make_attention},
+    {Op::foreign, make_foreign},
 };
 
 }  // namespace

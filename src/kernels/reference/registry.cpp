@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "kernels/foreign.h"
 #include "kernels/reference/epilogue.h"
 #include "kernels/reference/factories.h"
 
@@ -43,6 +44,7 @@ constexpr std::pair<Op, std::unique_ptr<device::Step> (*)(const StepSpec&)> kTab
     {Op::repeat_interleave, reference::make_repeat_interleave},
     {Op::item, reference::make_item},
     {Op::check, reference::make_check},
+    {Op::foreign, make_host_foreign_step},
 };
 
 }  // namespace
