@@ -25,7 +25,7 @@ namespace reprise::device::cuda {
   X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphAddKernelNode) X(cuGraphAddMemcpyNode) X(cuGraphAddMemsetNode) X(cuGraphAddHostNode) \
   X(cuGraphAddChildGraphNode) X(cuGraphKernelNodeSetAttribute) X(cuGraphAddDependencies) X(cuGraphInstantiateWithFlags) X(cuGraphUpload) X(cuGraphLaunch) \
   X(cuGraphExecDestroy) X(cuGraphExecKernelNodeSetParams) X(cuGraphExecMemcpyNodeSetParams) X(cuGraphExecMemsetNodeSetParams) \
-  X(cuGraphExecChildGraphNodeSetParams)
+  X(cuGraphExecChildGraphNodeSetParams) X(cuGraphGetNodes) X(cuGraphNodeGetType) X(cuGraphKernelNodeGetParams) X(cuGraphKernelNodeCopyAttributes)
 // clang-format on
 
 /// The driver's functions. `driver().cuInit(0)`.

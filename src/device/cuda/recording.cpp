@@ -21,6 +21,25 @@ void destroy_stream(CUstream stream) { driver().cuStreamDestroy(stream); }
 using GraphOwner = base::UniqueHandle<CUgraph, destroy_graph>;
 using StreamOwner = base::UniqueHandle<CUstream, destroy_stream>;
 
+/// The kernel that a captured graph consists of. Null: it holds something else as well.
+CUgraphNode only_kernel(CUgraph graph) {
+  std::size_t count = 1;
+  CUgraphNode node = nullptr;
+  CUgraphNodeType type{};
+  check(driver().cuGraphGetNodes(graph, nullptr, &count), "reading a capture");
+  if (count != 1) return nullptr;
+  check(driver().cuGraphGetNodes(graph, &node, &count), "reading a capture");
+  check(driver().cuGraphNodeGetType(node, &type), "reading a capture");
+  return type == CU_GRAPH_NODE_TYPE_KERNEL ? node : nullptr;
+}
+
+/// Parameters of a captured kernel; they stay as long as its graph.
+CUDA_KERNEL_NODE_PARAMS params_of(CUgraphNode kernel) {
+  CUDA_KERNEL_NODE_PARAMS params{};
+  check(driver().cuGraphKernelNodeGetParams(kernel, &params), "reading a capture");
+  return params;
+}
+
 /// A stream that nothing else orders itself against, so that no other thread's work can break a capture.
 StreamOwner private_stream() {
   CUstream stream = nullptr;
@@ -56,6 +75,7 @@ struct CudaRecording::Node {
   const Operation* operation = nullptr;
   CudaRecording* recording = nullptr;
   CUgraphNode node = nullptr;
+  bool is_kernel = false;  // our own, or the only one of a library's call
   // Of a kernel: what the driver reads when the node is made or patched.
   CUDA_KERNEL_NODE_PARAMS kernel{};
   std::vector<std::byte> parameters;
@@ -119,6 +139,7 @@ class CudaRecording::Builder {
 
   void add(const KernelLaunch& launch) {
     node_->describe_kernel(launch);
+    node_->is_kernel = true;
     check(driver().cuGraphAddKernelNode(&node_->node, r_.graph_, nullptr, 0, &node_->kernel), "recording a kernel");
     if (launch.cluster.x * launch.cluster.y * launch.cluster.z <= 1) return;
     CUkernelNodeAttrValue value{};
@@ -135,6 +156,14 @@ class CudaRecording::Builder {
   }
   void add(const LibraryCall&) {
     const GraphOwner captured(r_.capture(*node_->operation));
+    if (const CUgraphNode kernel = only_kernel(captured.get())) {
+      // By itself it may be followed programmatically.
+      const auto params = params_of(kernel);
+      check(driver().cuGraphAddKernelNode(&node_->node, r_.graph_, nullptr, 0, &params), "recording a library's kernel");
+      check(driver().cuGraphKernelNodeCopyAttributes(node_->node, kernel), "recording a library's kernel");
+      node_->is_kernel = true;
+      return;
+    }
     check(driver().cuGraphAddChildGraphNode(&node_->node, r_.graph_, nullptr, 0, captured.get()), "recording a library's work");
   }
   void add(const HostCall&) {
@@ -144,12 +173,11 @@ class CudaRecording::Builder {
   }
 
   void connect(const std::vector<int>& dependencies) {
-    const auto is_kernel = [](const Node& node) { return std::holds_alternative<KernelLaunch>(node.operation->work); };
     const auto* launch = std::get_if<KernelLaunch>(&node_->operation->work);
     for (const int dependency : dependencies) {
       const Node& before = *r_.nodes_[static_cast<std::size_t>(dependency)];
       CUgraphEdgeData edge{};
-      if (launch != nullptr && launch->programmatic && is_kernel(before)) {
+      if (launch != nullptr && launch->programmatic && before.is_kernel) {
         edge.type = CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC;
         edge.from_port = CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC;
       }
@@ -263,6 +291,13 @@ void CudaRecording::patch(Node& node) {
     check(cuda.cuGraphExecMemsetNodeSetParams(exec_, node.node, &params, context), "patching a fill");
   } else if (std::holds_alternative<LibraryCall>(work)) {
     const GraphOwner captured(capture(*node.operation));
+    if (node.is_kernel) {
+      const CUgraphNode kernel = only_kernel(captured.get());
+      REPRISE_CHECK(kernel != nullptr, DeviceError, "[device/replay] a library's call is no longer one kernel with other addresses");
+      const auto params = params_of(kernel);
+      check(cuda.cuGraphExecKernelNodeSetParams(exec_, node.node, &params), "patching a library's kernel");
+      return;
+    }
     check(cuda.cuGraphExecChildGraphNodeSetParams(exec_, node.node, captured.get()), "patching a library's work");
   }
 }

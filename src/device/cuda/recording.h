@@ -14,8 +14,8 @@
 namespace reprise::device::cuda {
 
 /// Kernels, copies and fills are nodes of their own, in the order that their accesses ask for and no other; library calls are captured, thread-locally, into
-/// child graphs. A replay with the addresses of the one before is one graph launch; a changed slot patches the nodes that name it (a library call that names it
-/// is captured anew), for this launch and later ones: launches in flight keep theirs.
+/// child graphs (a node, where that is one kernel). A replay with the addresses of the one before is one graph launch; a changed slot patches the nodes that
+/// name it (a library call that names it is captured anew), for this launch and later ones: launches in flight keep theirs.
 class CudaRecording final : public Recording {
  public:
   CudaRecording(std::shared_ptr<const CommandList> list, std::span<void* const> bindings);

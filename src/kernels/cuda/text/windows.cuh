@@ -148,14 +148,28 @@ struct WholePooling {
   Dims<Index, 2> outputs;  // x, y
 };
 
+/// What the thread of the same warp whose number differs in `mask` has.
+template <class T>
+__device__ T from_lane(const T& value, int mask) {
+  constexpr int kWords = sizeof(T) / 4;
+  static_assert(sizeof(T) % 4 == 0);
+  T other;
+  u32_t words[kWords];
+  memcpy(words, &value, sizeof(T));
+#pragma unroll
+  for (int i = 0; i < kWords; ++i) words[i] = __shfl_xor_sync(0xffffffffu, words[i], mask);
+  memcpy(&other, words, sizeof(T));
+  return other;
+}
+
 // The window is all of the image, whose positions are evenly apart. kLanes threads beside each other have an output (a pack of them) each, and the others of the
 // block share out the positions, kBatch loads at once.
 template <class E, template <class> class Fold, int kWidth, int kLanes, class Index>
 __global__ void __launch_bounds__(256) pool_whole(const E* x, E* y, const WholePooling<Index> p) {
   wait_for_earlier_kernels();
-  constexpr int kParts = 256 / kLanes, kBatch = 8;
+  constexpr int kParts = 256 / kLanes, kBatch = 8, kWarps = 8;
   using Pack = Vector<E, kWidth>;
-  __shared__ Fold<E> folds[kParts][kLanes][kWidth];
+  __shared__ Fold<E> folds[kWarps][kLanes][kWidth];
   const int lane = threadIdx.x % kLanes, part = threadIdx.x / kLanes;
   const Index i = static_cast<Index>(blockIdx.x) * kLanes + lane, positions = static_cast<Index>(p.positions);
   Index at[2];
@@ -176,17 +190,24 @@ __global__ void __launch_bounds__(256) pool_whole(const E* x, E* y, const WholeP
       for (int c = 0; c < kWidth; ++c) fold[c].add(convert<typename Fold<E>::C>(got[k].at[c]), w + k * kParts);
     }
   }
-  for (int c = 0; c < kWidth; ++c) folds[part][lane][c] = fold[c];
-  for (int step = kParts / 2; step > 0; step /= 2) {
-    __syncthreads();
-    if (part < step) {
-      for (int c = 0; c < kWidth; ++c) folds[part][lane][c].add(folds[part + step][lane][c]);
-    }
+#pragma unroll
+  for (int mask = kLanes; mask < 32; mask *= 2) {
+#pragma unroll
+    for (int c = 0; c < kWidth; ++c) fold[c].add(from_lane(fold[c], mask));
   }
-  if (part > 0 || i >= p.count) return;
-  Pack out;
-  for (int c = 0; c < kWidth; ++c) out.at[c] = folds[0][lane][c].result(positions, p.divisor);
-  *reinterpret_cast<Pack*>(y + at[1]) = out;
+  if (threadIdx.x % 32 < kLanes) {
+#pragma unroll
+    for (int c = 0; c < kWidth; ++c) folds[threadIdx.x / 32][lane][c] = fold[c];
+  }
+  __syncthreads();
+  // A thread for every element: of lane `o`, channel `c` of its pack.
+  const int o = threadIdx.x / kWidth, c = threadIdx.x % kWidth;
+  const Index output = static_cast<Index>(blockIdx.x) * kLanes + o;
+  if (o >= kLanes || output >= p.count) return;
+  Fold<E> whole = folds[0][o][c];
+  for (int w = 1; w < kWarps; ++w) whole.add(folds[w][o][c]);
+  p.outputs.locate(output, at);
+  y[at[1] + c] = whole.result(positions, p.divisor);
 }
 
 // Small windows in a plane: all loads of one at once.
