@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "passes/readers.h"
+#include "passes/rewrite.h"
 
 namespace reprise::passes {
 namespace {
@@ -27,7 +28,7 @@ class Absorber {
     for (auto& node : region.nodes) {
       for (auto& inner : node.regions) run(inner);
       if (node.op == Op::copy && absorb(node, makers)) continue;
-      if (graph_.segments.at(static_cast<std::size_t>(node.segment)).engine) {
+      if (is_in_engine(graph_, node)) {
         for (const ValueId y : node.outputs) makers[y] = node.op;
       }
       kept.push_back(std::move(node));
@@ -45,10 +46,7 @@ class Absorber {
     if (strides.empty()) return false;
     graph_.at(root).strides = strides;
     // The root's memory is now what the copy made.
-    for (auto& value : graph_.values) {
-      if (value.root == y) value.root = root;
-    }
-    graph_.at(y).kind = ir::ValueKind::view;
+    replace_root(graph_, y, root);
     graph_.at(x).strides = graph_.at(y).strides;
     return true;
   }

@@ -6,6 +6,7 @@
 
 #include "passes/readers.h"
 #include "passes/relayout.h"
+#include "passes/rewrite.h"
 #include "tensor/strided_copy.h"
 
 namespace reprise::passes {
@@ -51,7 +52,7 @@ class Assigner {
 
  private:
   bool is_wanted(const ir::Node& node) const {
-    if (node.op != Op::conv || !graph_.segments.at(static_cast<std::size_t>(node.segment)).engine) return false;
+    if (node.op != Op::conv || !is_in_engine(graph_, node)) return false;
     const DType dtype = graph_.at(node.outputs.front()).dtype;
     return dtype == DType::f16 || dtype == DType::bf16 || (dtype == DType::f32 && (all_ || node.attrs.flag("allow_tf32", false)));
   }
@@ -97,7 +98,7 @@ class Assigner {
     // Somebody needs it as it is: they get a copy.
     const ValueId wanted = y;
     y = new_root(graph_.at(wanted).name, wanted);
-    behind_.push_back(copy(node, y, wanted));
+    behind_.push_back(node_like(node, Op::copy, {y}, {wanted}));
   }
 
   ValueId new_root(const std::string& name, ValueId like) {
@@ -106,18 +107,6 @@ class Assigner {
     graph_.at(id).strides = channels_last_strides(sizes);
     return id;
   }
-  static ir::Node copy(const ir::Node& reason, ValueId from, ValueId to) {
-    return {.op = Op::copy,
-            .inputs = {from},
-            .outputs = {to},
-            .attrs = {},
-            .regions = {},
-            .defines = {},
-            .segment = reason.segment,
-            .name = reason.name,
-            .trace = reason.trace};
-  }
-
   ValueId activation(const ir::Node& node, ValueId x) {
     if (is_channels_last(x)) return x;
     const auto& value = graph_.at(x);
@@ -128,7 +117,7 @@ class Assigner {
       return x;
     if (const auto made = copies_.find(x); made != copies_.end()) return made->second;
     const ValueId y = new_root(graph_.at(x).name, x);
-    nodes_.push_back(copy(node, x, y));
+    nodes_.push_back(node_like(node, Op::copy, {x}, {y}));
     copies_[x] = y;
     return y;
   }
@@ -156,7 +145,7 @@ class Assigner {
     } else {
       y = graph_.add_root(ir::ValueKind::node, graph_.at(w).name + ".last", graph_.at(w).dtype, sizes);
       graph_.at(y).strides = strides;
-      nodes_.push_back(copy(node, w, y));
+      nodes_.push_back(node_like(node, Op::copy, {w}, {y}));
     }
     copies_[w] = y;
     return y;
@@ -164,16 +153,12 @@ class Assigner {
 
   /// A constant with the elements of `w` in the order of `strides`, seen as `w`.
   ValueId constant(ValueId w, const Shape& strides) {
-    const auto& value = graph_.at(w);
-    const auto fixed = [](const Shape& shape) {
-      std::vector<std::int64_t> values;
-      for (const Expr& e : shape) values.push_back(*e.as_int());
-      return values;
-    };
-    const Tensor& whole = graph_.constants.at(static_cast<std::size_t>(graph_.root_of(w).index)).data;
-    const Tensor from = whole.as_strided(fixed(value.sizes), fixed(value.strides), *value.offset.as_int());
+    const Tensor from = constant_tensor(graph_, w);
     const Tensor to = Tensor::empty(std::vector{from.numel()}, from.dtype());
-    tensor::copy_into(to.as_strided(fixed(value.sizes), fixed(strides)), from);
+    std::vector<std::int64_t> steps;
+    for (const Expr& e : strides) steps.push_back(*e.as_int());
+    tensor::copy_into(to.as_strided(from.sizes(), steps), from);
+    const auto& value = graph_.at(w);
     const Shape sizes = value.sizes;
     return graph_.add_view(graph_.add_constant(value.name + ".last", to), sizes, strides, 0);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "passes/readers.h"
+#include "passes/rewrite.h"
 
 namespace reprise::passes {
 namespace {
@@ -34,7 +35,7 @@ class EpilogueFuser {
         nodes[*maker].reset();
         continue;
       }
-      if (is_contraction(node) && graph_.segments.at(static_cast<std::size_t>(node.segment)).engine) makers[node.outputs.front()] = nodes.size();
+      if (is_contraction(node) && is_in_engine(graph_, node)) makers[node.outputs.front()] = nodes.size();
       nodes.emplace_back(std::move(node));
     }
     region.nodes.clear();
@@ -100,10 +101,7 @@ class EpilogueFuser {
     maker.attrs.set("epilogue", with_first(*node.attrs.program("program"), result));
     maker.name = node.name;
     // What was the pointwise node's is the contraction's now.
-    for (auto& value : graph_.values) {
-      if (value.root == out) value.root = y;
-    }
-    graph_.at(out).kind = ir::ValueKind::view;
+    replace_root(graph_, out, y);
     return maker;
   }
 

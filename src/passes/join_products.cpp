@@ -6,6 +6,7 @@
 
 #include "passes/readers.h"
 #include "passes/relayout.h"
+#include "passes/rewrite.h"
 #include "tensor/strided_copy.h"
 
 namespace reprise::passes {
@@ -42,7 +43,7 @@ class Joiner {
  private:
   /// A product of matrices whose weight and bias are constants, and whose result may become some columns of another.
   bool has_free_columns(const ir::Node& node) const {
-    if (node.op != Op::matmul || node.attrs.has("epilogue") || !graph_.segments.at(static_cast<std::size_t>(node.segment)).engine) return false;
+    if (node.op != Op::matmul || node.attrs.has("epilogue") || !is_in_engine(graph_, node)) return false;
     const ValueId w = node.inputs[1], y = node.outputs.front();
     const auto& sizes = graph_.at(w).sizes;
     if (sizes.size() != 2 || !sym::is_static(sizes) || !is_constant(w)) return false;
@@ -84,7 +85,7 @@ class Joiner {
     for (const std::size_t i : group) {
       const ir::Node& node = region.nodes[i];
       const std::int64_t n = columns_of(node);
-      tensor::copy_into(weight.as_strided(std::vector{depth, n}, std::vector<std::int64_t>{1, depth}, at * depth), constant(node.inputs[1]));
+      tensor::copy_into(weight.as_strided(std::vector{depth, n}, std::vector<std::int64_t>{1, depth}, at * depth), constant_tensor(graph_, node.inputs[1]));
       if (has_bias(node)) tensor::copy_into(bias.as_strided(std::vector{n}, std::vector<std::int64_t>{1}, at), bias_row(node.inputs[2]));
       move(node.outputs.front(), y, columns, at);
       at += n;
@@ -102,28 +103,13 @@ class Joiner {
   /// `part` becomes columns `at` … of `y`.
   void move(ValueId part, ValueId y, std::int64_t columns, std::int64_t at) {
     (void)relayout(graph_, part, {columns, 1});
-    for (auto& value : graph_.values) {
-      if (value.root != part) continue;
-      value.root = y;
-      value.offset = value.offset + Expr(at);
-    }
-    graph_.at(part).kind = ir::ValueKind::view;
+    replace_root(graph_, part, y, at);
   }
 
-  Tensor constant(ValueId id) const {
-    const auto& value = graph_.at(id);
-    std::vector<std::int64_t> sizes, strides;
-    for (std::size_t d = 0; d < value.sizes.size(); ++d) {
-      sizes.push_back(*value.sizes[d].as_int());
-      strides.push_back(*value.strides[d].as_int());
-    }
-    return graph_.constants.at(static_cast<std::size_t>(graph_.root_of(id).index)).data.as_strided(sizes, strides, *value.offset.as_int());
-  }
-  /// One row of a bias, whose rows are all the same memory.
-  Tensor bias_row(ValueId id) const {
-    const auto& value = graph_.at(id);
-    return graph_.constants.at(static_cast<std::size_t>(graph_.root_of(id).index))
-        .data.as_strided(std::vector{*value.sizes[1].as_int()}, std::vector{*value.strides[1].as_int()}, *value.offset.as_int());
+  /// One row of a bias, whose rows are all the same memory, however many.
+  Tensor bias_row(ValueId id) {
+    const auto value = graph_.at(id);
+    return constant_tensor(graph_, graph_.add_view(id, {value.sizes[1]}, {value.strides[1]}, value.offset));
   }
 
   ir::Graph& graph_;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "passes/readers.h"
+#include "passes/rewrite.h"
 
 namespace reprise::passes {
 namespace {
@@ -29,7 +30,7 @@ class Padder {
  private:
   bool is_wanted(const ir::Node& node) const {
     constexpr std::int64_t kMany = 4096;
-    if (node.attrs.has("epilogue") || node.attrs.flag("has_bias") || !graph_.segments.at(static_cast<std::size_t>(node.segment)).engine) return false;
+    if (node.attrs.has("epilogue") || node.attrs.flag("has_bias") || !is_in_engine(graph_, node)) return false;
     const auto &w = graph_.at(node.inputs[1]), &y = graph_.at(node.outputs.front());
     if (y.sizes.size() != 2 || !is_floating(y.dtype) || y.sizes[0] == Expr(1) || !sym::is_static(w.sizes)) return false;
     const auto columns = *w.sizes[1].as_int();
@@ -52,14 +53,7 @@ class Padder {
     product.inputs[1] = graph_.add_view(lengthen(w.root, padded, depth), {depth, padded}, {1, depth}, 0);
     const ValueId wide = graph_.add_root(ir::ValueKind::node, graph_.at(y).name + ".padded", graph_.at(y).dtype, {rows, padded});
     product.outputs.front() = wide;
-    ir::Node copy;
-    copy.op = Op::copy;
-    copy.inputs = {graph_.add_view(wide, graph_.at(y).sizes, {padded, 1}, 0)};
-    copy.outputs = {y};
-    copy.segment = product.segment;
-    copy.name = product.name;
-    copy.trace = product.trace;
-    return copy;
+    return node_like(product, Op::copy, {graph_.add_view(wide, graph_.at(y).sizes, {padded, 1}, 0)}, {y});
   }
 
   /// A constant of `rows` · `width` elements that begins with those of `root`, which becomes a view of it.
@@ -68,10 +62,7 @@ class Padder {
     const Tensor longer = Tensor::zeros(std::vector{rows, width}, data.dtype());
     std::memcpy(longer.data(), data.data(), data.nbytes());
     const ValueId made = graph_.add_constant(graph_.at(root).name + ".padded", longer);
-    for (auto& value : graph_.values) {
-      if (value.root == root) value.root = made;
-    }
-    graph_.at(root).kind = ir::ValueKind::view;
+    replace_root(graph_, root, made);
     return made;
   }
 

@@ -4,8 +4,10 @@
 #include "passes/channels_last.h"
 #include "passes/fuse_epilogues.h"
 #include "passes/join_products.h"
+#include "passes/pad_channels.h"
 #include "passes/pad_columns.h"
 #include "passes/remove_dead_code.h"
+#include "passes/turn_weights.h"
 #include "passes/unfold_patches.h"
 
 namespace reprise::passes {
@@ -19,8 +21,10 @@ void prepare_for_gpu(ir::Graph& graph, bool allow_tf32) {
   unfold_patches(graph);
   join_products(graph);
   pad_columns(graph);
+  turn_weights(graph);
   fuse_epilogues(graph);
   absorb_copies(graph);
+  pad_channels(graph);
   channels_last(graph, false);
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "passes/rewrite.h"
+
 namespace reprise::passes {
 
 namespace {
@@ -53,12 +55,7 @@ class Remover {
   // Every value of root `y` becomes one of `x`'s root: y's row-major elements are x's from x's offset on.
   void alias(ValueId y, ValueId x) {
     const auto source = graph_.at(x);
-    for (auto& value : graph_.values) {
-      if (value.root != y) continue;
-      value.root = source.root;
-      value.offset = value.offset + source.offset;
-      if (value.kind == ir::ValueKind::node) value.kind = ir::ValueKind::view;
-    }
+    replace_root(graph_, y, source.root, source.offset);
     auto& from = readers_[static_cast<std::size_t>(y)];
     auto& to = readers_[static_cast<std::size_t>(source.root)];
     to.insert(to.end(), from.begin(), from.end());

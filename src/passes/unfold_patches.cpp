@@ -5,6 +5,7 @@
 
 #include "passes/readers.h"
 #include "passes/relayout.h"
+#include "passes/rewrite.h"
 
 namespace reprise::passes {
 namespace {
@@ -37,7 +38,7 @@ class Unfolder {
     };
     if (node.attrs.has("epilogue") || node.attrs.flag("transposed") || !(node.attrs.integer("groups") == Expr(1)) || !all("padding", 0) || !all("dilation", 1))
       return false;
-    if (!graph_.segments.at(static_cast<std::size_t>(node.segment)).engine || !sym::is_static(w.sizes) || !graph_.is_contiguous(node.inputs[1])) return false;
+    if (!is_in_engine(graph_, node) || !sym::is_static(w.sizes) || !graph_.is_contiguous(node.inputs[1])) return false;
     Expr window = 1;
     for (std::size_t d = 2; d < w.sizes.size(); ++d) {
       window = window * w.sizes[d];
@@ -85,24 +86,10 @@ class Unfolder {
     return copy;
   }
 
-  static ir::Node node_like(const ir::Node& like, Op op, std::vector<ValueId> inputs, std::vector<ValueId> outputs) {
-    ir::Node node;
-    node.op = op;
-    node.inputs = std::move(inputs);
-    node.outputs = std::move(outputs);
-    node.segment = like.segment;
-    node.name = like.name;
-    node.trace = like.trace;
-    return node;
-  }
-
   /// `y` becomes what `product` holds, with the channels innermost.
   void move(ValueId y, ValueId product) {
     (void)relayout(graph_, y, channels_last_strides(graph_.at(y).sizes));
-    for (auto& value : graph_.values) {
-      if (value.root == y) value.root = product;
-    }
-    graph_.at(y).kind = ir::ValueKind::view;
+    replace_root(graph_, y, product);
   }
 
   ir::Graph& graph_;

@@ -6,9 +6,11 @@
 #include "passes/fuse_epilogues.h"
 #include "passes/graph_maker.h"
 #include "passes/join_products.h"
+#include "passes/pad_channels.h"
 #include "passes/pad_columns.h"
 #include "passes/relayout.h"
 #include "passes/remove_dead_code.h"
+#include "passes/turn_weights.h"
 #include "passes/unfold_patches.h"
 
 namespace reprise::passes {
@@ -109,6 +111,59 @@ TEST(PadColumns, AHeadGetsWholeVectorsAndItsWeightsStayShared) {
   EXPECT_EQ(m.count(Op::copy), 2);
   EXPECT_EQ(m.graph.at(w.id()).root, m.graph.at(node.inputs[1]).root);
   EXPECT_TRUE(m.graph.is_contiguous(m.graph.results[0].value));
+}
+
+ir::Val half_constant(GraphMaker& m, const std::vector<std::int64_t>& sizes) { return {&m.graph, m.graph.add_constant("w", Tensor::zeros(sizes, DType::f16))}; }
+
+ir::ConvOptions plain_conv(std::int64_t groups = 1) {
+  return {.stride = {1, 1}, .padding = {0, 0}, .dilation = {1, 1}, .output_padding = {0, 0}, .groups = groups};
+}
+
+TEST(PadChannels, ColourImagesGetAFourthChannelOfZeros) {
+  GraphMaker m;
+  const auto x = m.input({2, 3, 6, 8}, DType::f16), computed = m.b.cast(m.input({5, 3, 3, 3}), DType::f16);
+  m.result(m.b.conv(x, half_constant(m, {5, 3, 3, 3}), {}, plain_conv()));
+  m.result(m.b.conv(x, computed, {}, plain_conv()));
+  m.run(pad_channels);
+  m.run([](ir::Graph& graph) { channels_last(graph, false); });
+  ASSERT_EQ(m.count(Op::pad), 1);
+  const auto& pad = only(m, Op::pad);
+  EXPECT_TRUE(sym::equal(m.graph.at(pad.outputs[0]).sizes, Shape{2, 4, 6, 8}));
+  EXPECT_TRUE(sym::equal(m.graph.at(pad.outputs[0]).strides, Shape{192, 1, 32, 4}));  // written as the convolution reads it
+  std::vector<std::int64_t> channels;
+  ir::for_each_node(m.graph.body.nodes, [&](const ir::Node& node) {
+    if (node.op == Op::conv) channels.push_back(*m.graph.at(node.inputs[1]).sizes[1].as_int());
+  });
+  EXPECT_EQ(channels, (std::vector<std::int64_t>{4, 3}));
+}
+
+TEST(PadChannels, WholeVectorsGroupsAndF32Stay) {
+  GraphMaker m;
+  m.result(m.b.conv(m.input({1, 8, 6, 8}, DType::f16), half_constant(m, {5, 8, 3, 3}), {}, plain_conv()));
+  m.result(m.b.conv(m.input({1, 4, 6, 8}, DType::f16), half_constant(m, {5, 4, 3, 3}), {}, plain_conv()));
+  m.result(m.b.conv(m.input({1, 3, 6, 8}), m.constant({5, 3, 3, 3}, std::vector<float>(135, 1)), {}, plain_conv()));
+  m.result(m.b.conv(m.input({1, 6, 6, 8}, DType::f16), half_constant(m, {6, 3, 3, 3}), {}, plain_conv(2)));
+  m.run(pad_channels);
+  EXPECT_EQ(m.count(Op::pad), 0);
+}
+
+TEST(TurnWeights, ColumnsComeToLieBesideEachOther) {
+  GraphMaker m;
+  Tensor flat = Tensor::empty(std::vector<std::int64_t>{2, 3}, DType::f32);
+  for (int i = 0; i < 6; ++i) flat.data_as<float>()[i] = static_cast<float>(i);
+  const ir::Val w{&m.graph, m.graph.add_constant("w", flat.to(DType::f16))};
+  const auto x = m.input({4, 2}, DType::f16);
+  m.result(m.b.matmul(x, w));
+  m.result(m.b.matmul(x, w));  // one copy for both
+  m.result(m.b.matmul(m.input({4, 3}, DType::f16), m.b.transpose(half_constant(m, {5, 3}), 0, 1)));
+  const std::size_t constants = m.graph.constants.size();
+  m.run(turn_weights);
+  ASSERT_EQ(m.graph.constants.size(), constants + 1);
+  const Tensor turned = m.graph.constants.back().data.to(DType::f32);
+  EXPECT_EQ((std::vector<float>(turned.data_as<float>(), turned.data_as<float>() + 6)), (std::vector<float>{0, 3, 1, 4, 2, 5}));
+  const auto& value = m.graph.at(m.graph.body.nodes[1].inputs[1]);
+  EXPECT_TRUE(sym::equal(value.sizes, Shape{2, 3}));
+  EXPECT_TRUE(sym::equal(value.strides, Shape{1, 2}));
 }
 
 TEST(Relayout, ViewsFollow) {
