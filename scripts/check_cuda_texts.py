@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(256) special(const f64_t* __restrict__ x, f64_
   if (i < count) y[i] = op_igamma(x[i], y[i]) + op_zeta(x[i], y[i]) + op_digamma(x[i]) + op_i0e(x[i]) + op_ndtri(x[i]);
 }
 """
-TEXT_AFTER = {"conv_direct.cuh": FUSED, "gemm_fma.cuh": FUSED, "gemm_mma.cuh": FUSED, "gemm_reduce.cuh": FUSED,
+TEXT_AFTER = {"conv_direct.cuh": FUSED, "gemm_cluster.cuh": FUSED, "gemm_fma.cuh": FUSED, "gemm_mma.cuh": FUSED, "gemm_reduce.cuh": FUSED,
               "reduce.cuh": REDUCE, "scalar.cuh": POINTWISE, "special.cuh": SPECIAL}
 
 # Kernels that may spill, and why.
@@ -68,6 +68,14 @@ INSTANCES = {
     "conv_direct.cuh": ["conv_direct<f16_t, f32_t, 1, true, NoFinish>", "conv_direct<f32_t, f32_t, 2, false, Fused>", "conv_direct<f64_t, f64_t, 1, false, NoFinish>",
                         "conv_depthwise<f16_t, 8, 3, 3, 4, true, NoFinish>", "conv_depthwise<bf16_t, 8, 3, 3, 2, false, Fused>",
                         "conv_depthwise<f32_t, 4, 5, 5, 1, false, Fused>"],
+    "gemm_cluster.cuh": ["gemm_cluster<f16_t, false, 128, 128, 64, 4, 2, 1, 4, 8, false, 2, NoFinish>", "gemm_cluster<bf16_t, false, 128, 64, 64, 4, 2, 1, 4, 8, false, 1, Fused>",
+                         "gemm_cluster<f16_t, false, 64, 128, 64, 2, 4, 1, 4, 8, true, 0, Fused>", "gemm_cluster<bf16_t, false, 64, 64, 64, 2, 2, 1, 5, 8, false, 0, NoFinish>",
+                         "gemm_cluster<f16_t, false, 32, 64, 64, 2, 2, 1, 6, 4, false, 1, Fused>", "gemm_cluster<bf16_t, false, 64, 32, 64, 2, 2, 1, 6, 8, true, 0, NoFinish>",
+                         "gemm_cluster<f16_t, false, 32, 32, 64, 2, 2, 1, 8, 8, false, 2, Fused>", "gemm_cluster<bf16_t, false, 16, 64, 64, 1, 4, 2, 8, 8, false, 0, Fused>",
+                         "gemm_cluster<f16_t, false, 16, 32, 64, 1, 2, 4, 8, 4, false, 0, NoFinish>", "gemm_cluster<f16_t, false, 16, 64, 128, 1, 4, 2, 5, 8, false, 2, Fused>",
+                         "gemm_cluster<f16_t, true, 64, 32, 64, 4, 1, 2, 8, 8, false, 2, Fused>", "gemm_cluster<bf16_t, true, 64, 64, 64, 4, 1, 1, 6, 4, false, 1, NoFinish>",
+                         "gemm_cluster<f16_t, true, 64, 64, 64, 4, 1, 2, 6, 8, false, 2, Fused>", "gemm_cluster<bf16_t, true, 64, 128, 64, 4, 1, 2, 5, 8, false, 0, Fused>",
+                         "gemm_cluster<f16_t, true, 128, 128, 64, 8, 1, 1, 4, 8, false, 2, Fused>"],
     "gemm_fma.cuh": ["gemm_fma<f32_t, 128, 128, 8, 8, 0, true, false, false, NoFinish>", "gemm_fma<f32_t, 64, 64, 4, 4, 1, false, true, false, Fused>",
                      "gemm_fma<f32_t, 64, 64, 4, 4, 2, true, true, true, NoFinish>", "gemm_fma<f64_t, 64, 64, 4, 4, 0, true, true, false, NoFinish>",
                      "gemm_fma<u64_t, 64, 64, 4, 4, 0, false, true, false, NoFinish>", "gemm_fma<bool, 32, 32, 2, 2, 0, true, true, false, NoFinish>"],

@@ -6,6 +6,7 @@ endfunction()
 
 if(REPRISE_CUDA_FOUND)
   reprise_test(cuda reprise_cuda_objects)
+  target_sources(test_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/kernels/support.cpp ${CMAKE_CURRENT_SOURCE_DIR}/kernels/device_run.cpp)
   set_target_properties(test_cuda PROPERTIES BUILD_RPATH "${REPRISE_CUDA_WHEELS}/nvidia/cu13/lib;${REPRISE_CUDA_WHEELS}/nvidia/cudnn/lib")
   reprise_gpu_test(conformance $<TARGET_FILE:test_conformance>)
   reprise_gpu_test(kernels $<TARGET_FILE:test_kernels>)

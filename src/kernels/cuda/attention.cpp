@@ -119,9 +119,10 @@ Tile choose_tile(const Gpu& gpu, const AttentionLayout& g, const Widths& w) {
 std::string mask_type(const Problem& p) { return p.has_mask ? type_name(p.mask.dtype) : "bool"; }
 const char* masked(const Problem& p) { return p.has_mask ? "true" : "false"; }
 
-StepPtr make(Problem problem, unsigned threads, unsigned shared, Kernel kernel) {
+StepPtr make(const Gpu& gpu, Problem problem, unsigned threads, unsigned shared, Kernel kernel) {
   const AttentionLayout& g = problem.layout;
-  const LaunchShape shape{.grid = {blocks_for(g.query_tiles * g.value_tiles * g.batches, 1)}, .block = {threads}, .shared_bytes = shared};
+  const LaunchShape shape{
+      .grid = {blocks_for(g.query_tiles * g.value_tiles * g.batches, 1)}, .block = {threads}, .shared_bytes = shared, .programmatic = starts_early(gpu)};
   return make_step(0, [p = std::move(problem), shape, kernel = std::move(kernel)](Operations& operations, int) {
     Arguments arguments;
     arguments.value(p.layout).in(p.q).in(p.k).in(p.v);
@@ -140,7 +141,7 @@ StepPtr make_on_tensor_cores(Gpu& gpu, Problem p, const Widths& w) {
   Kernel kernel = gpu.programs().request({.text = "#include \"attention_mma.cuh\"\n",
                                           .entry = fmt::format("attention_mma<{}, {}, {}, {}, {}, {}, {}, {}, {}>", type_name(p.y.dtype), w.key, w.value,
                                                                t.warps_m, t.warps_k, t.keys, load, masked(p), mask_type(p))});
-  return make(std::move(p), static_cast<unsigned>(32 * t.warps_m * t.warps_k), shared_bytes(t, w), std::move(kernel));
+  return make(gpu, std::move(p), static_cast<unsigned>(32 * t.warps_m * t.warps_k), shared_bytes(t, w), std::move(kernel));
 }
 
 StepPtr make_with_arithmetic(Gpu& gpu, Problem p) {
@@ -151,7 +152,7 @@ StepPtr make_with_arithmetic(Gpu& gpu, Problem p) {
   const char* sum = p.y.dtype == DType::f64 ? "double" : "float";
   Kernel kernel = gpu.programs().request(
       {.text = "#include \"attention_fma.cuh\"\n", .entry = fmt::format("attention_fma<{}, {}, {}, {}>", type_name(p.y.dtype), sum, masked(p), mask_type(p))});
-  return make(std::move(p), kThreads, 0, std::move(kernel));
+  return make(gpu, std::move(p), kThreads, 0, std::move(kernel));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "kernels/cuda/cudnn.h"
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/gemm_cluster.h"
 
 namespace reprise::kernels::cuda {
 namespace {
@@ -17,12 +18,19 @@ namespace {
 struct Problem {
   SplitSpec split;
   Contraction contraction;
+  bool constant_b = false;
 };
+
+/// The command's right operand is a weight, which never changes.
+bool has_constant_b(const StepSpec& spec) {
+  const auto slot = static_cast<std::size_t>(spec.inputs[1].slot);
+  return slot < spec.fixed.size() && spec.fixed[slot] != nullptr;
+}
 
 Problem describe(const StepSpec& spec) {
   SplitSpec split = split_epilogue(spec);
   Contraction contraction = spec.op == core::Op::conv ? describe_conv(split.spec) : describe_matmul(split.spec);
-  return {std::move(split), std::move(contraction)};
+  return {std::move(split), std::move(contraction), has_constant_b(spec)};
 }
 
 int number(std::string_view& text) {
@@ -44,17 +52,33 @@ StepPtr make_tiles(Gpu& gpu, const Problem& p, const GemmChoice& choice) {
   return with_epilogue(gpu, p, [&](const Finish& finish) { return make_gemm(gpu, p.contraction, choice, finish); });
 }
 
+StepPtr make_clusters(Gpu& gpu, const Problem& p, const ClusterChoice& choice) {
+  return with_epilogue(gpu, p, [&](const Finish& finish) { return make_cluster_gemm(gpu, p.contraction, choice, p.constant_b, finish); });
+}
+
 StepPtr make_direct(Gpu& gpu, const Problem& p) {
   if (p.split.spec.op != core::Op::conv) return nullptr;
   return with_epilogue(gpu, p, [&](const Finish& finish) { return make_direct_conv(gpu, p.contraction, finish); });
 }
 
-StepPtr make_named_tiles(Gpu& gpu, const Problem& p, std::string_view name) {
+/// TILExSPLITS. -1 for what is no number.
+std::pair<int, int> tile_and_splits(std::string_view name) {
   const int tile = number(name);
-  if (!name.starts_with('x')) return nullptr;
+  if (!name.starts_with('x')) return {-1, -1};
   name.remove_prefix(1);
-  const GemmChoice choice{tile, number(name)};
+  return {tile, number(name)};
+}
+
+StepPtr make_named_tiles(Gpu& gpu, const Problem& p, std::string_view name) {
+  const auto [tile, splits] = tile_and_splits(name);
+  const GemmChoice choice{tile, splits};
   return is_gemm_choice(p.contraction, choice) ? make_tiles(gpu, p, choice) : nullptr;
+}
+
+StepPtr make_named_clusters(Gpu& gpu, const Problem& p, std::string_view name) {
+  const auto [tile, splits] = tile_and_splits(name);
+  const ClusterChoice choice{tile, splits};
+  return cluster_gemm_takes(gpu, p.contraction) && is_cluster_choice(gpu, p.contraction, choice) ? make_clusters(gpu, p, choice) : nullptr;
 }
 
 StepPtr make_cublaslt(Gpu& gpu, const Problem& p, int rank) {
@@ -97,6 +121,9 @@ std::vector<std::string> contraction_candidates(Gpu& gpu, const StepSpec& spec, 
     for (const std::string& plan : cudnn_plans(gpu, p.split, most)) names.push_back("cudnn:" + plan);
   }
   for (std::size_t i = 0, n = count_cublaslt(gpu, p, most); i < n; ++i) names.push_back(fmt::format("cublaslt:{}", i));
+  if (cluster_gemm_takes(gpu, p.contraction)) {
+    for (const ClusterChoice& choice : cluster_choices(gpu, p.contraction, most)) names.push_back(fmt::format("cluster:{}x{}", choice.tile, choice.splits));
+  }
   for (const GemmChoice& choice : gemm_choices(gpu, p.contraction)) names.push_back(fmt::format("gemm:{}x{}", choice.tile, choice.splits));
   return names;
 }
@@ -123,6 +150,7 @@ StepPtr make_contraction(Gpu& gpu, const StepSpec& spec, std::string_view name) 
   if (name.empty()) return make_likely(gpu, p);
   if (kind == "direct") return make_direct(gpu, p);
   if (kind == "gemm") return make_named_tiles(gpu, p, rest);
+  if (kind == "cluster") return make_named_clusters(gpu, p, rest);
   if (kind == "cublaslt") return make_cublaslt(gpu, p, number(rest));
   if (kind == "cudnn" && spec.op == core::Op::conv) return make_cudnn_conv(gpu, p.split, std::string(rest));
   return nullptr;

@@ -3,6 +3,7 @@
 //   cudnn:<plan>              a plan of cuDNN (cudnn.h)
 //   cublaslt:<n>              the n-th algorithm that cuBLASLt proposes
 //   gemm:<tile>x<splits>      our own tiles (gemm.h)
+//   cluster:<tile>x<splits>   our own tiles, the depth shared by a cluster (gemm_cluster.h)
 //   direct                    our own sums without tiles (conv_direct.h)
 #pragma once
 

@@ -11,7 +11,7 @@
 
 namespace reprise::kernels::cuda {
 
-/// Everything that the speed of a command depends on: op, attributes, dtypes, sizes, strides, alignment, and the GPU.
+/// Everything that the speed of a command depends on: op, attributes, dtypes, sizes, strides, alignment, the GPU, and what competes.
 std::string choice_key(const Gpu& gpu, const StepSpec& spec);
 
 struct Choice {

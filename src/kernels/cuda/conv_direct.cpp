@@ -67,7 +67,7 @@ StepPtr make_depthwise(Gpu& gpu, const Contraction& c, const Finish& finish, con
       gpu.programs().request({.text = "#include \"conv_direct.cuh\"\n" + finish.text,
                               .entry = fmt::format("conv_depthwise<{}, {}, {}, {}, {}, {}, {}>", type_name(c.y.dtype), share.channels, g.depth_sizes[2],
                                                    g.depth_sizes[3], share.pixels, has_weight_vectors(c, share.channels), finish.name)});
-  return make(c, finish, {.grid = {blocks_for(threads, kThreads)}, .block = {kThreads}}, std::move(kernel));
+  return make(c, finish, {.grid = {blocks_for(threads, kThreads)}, .block = {kThreads}, .programmatic = starts_early(gpu)}, std::move(kernel));
 }
 
 }  // namespace
@@ -85,7 +85,8 @@ StepPtr make_direct_conv(Gpu& gpu, const Contraction& c, const Finish& finish) {
   Kernel kernel = gpu.programs().request({.text = "#include \"conv_direct.cuh\"\n" + finish.text,
                                           .entry = fmt::format("conv_direct<{}, {}, {}, {}, {}>", arithmetic_type(c.y.dtype), sum_type(c.y.dtype),
                                                                static_cast<int>(c.convolution), channels_last, finish.name)});
-  return make(c, finish, {.grid = {blocks_for(g.rows * g.batches * g.columns, kThreads)}, .block = {kThreads}}, std::move(kernel));
+  return make(c, finish, {.grid = {blocks_for(g.rows * g.batches * g.columns, kThreads)}, .block = {kThreads}, .programmatic = starts_early(gpu)},
+              std::move(kernel));
 }
 
 }  // namespace reprise::kernels::cuda

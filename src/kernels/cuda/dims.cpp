@@ -153,9 +153,8 @@ void fill_scratch(Operations& operations, Scratch::Part part, int slot, std::uin
 }
 
 TextKernel request(Gpu& gpu, const char* text, std::string entry, std::vector<std::string> options) {
-  const bool programmatic = gpu.info().major >= 9;
   return {gpu.programs().request({.text = fmt::format("#include \"{}\"\n", text), .entry = std::move(entry), .options = std::move(options)}),
-          programmatic ? 2 * static_cast<unsigned>(gpu.info().multiprocessors) : 0};
+          starts_early(gpu) ? 2 * static_cast<unsigned>(gpu.info().multiprocessors) : 0};
 }
 
 void launch(Operations& operations, const TextKernel& kernel, LaunchShape shape, Arguments arguments) {

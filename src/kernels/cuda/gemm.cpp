@@ -143,7 +143,7 @@ struct Plan {
     sum.out(contraction.y).pointer({scratch_slot, 0}, {parts.slot, parts.begin, parts.end, false});
     add_finish(sum);
     const GemmLayout& g = contraction.layout;
-    launch(operations, reduce, {.grid = {blocks_for(g.batches * g.rows * g.columns, 256)}, .block = {256}}, std::move(sum));
+    launch(operations, reduce, {.grid = {blocks_for(g.batches * g.rows * g.columns, 256)}, .block = {256}, .programmatic = shape.programmatic}, std::move(sum));
   }
 
  private:
@@ -222,7 +222,7 @@ StepPtr make_gemm(Gpu& gpu, const Contraction& contraction, const GemmChoice& ch
   const bool split = g.splits > 1, tensor_cores = on_tensor_cores(contraction.y.dtype);
   const std::int64_t blocks = g.row_tiles * g.column_tiles * g.splits * g.batches;
   const unsigned threads = static_cast<unsigned>(tensor_cores ? tile.warps_m * tile.warps_n * 32 : 256);
-  plan.shape = {.grid = {blocks_for(blocks, 1)}, .block = {threads}};
+  plan.shape = {.grid = {blocks_for(blocks, 1)}, .block = {threads}, .programmatic = starts_early(gpu)};
   const Finish none;
   if (tensor_cores) {
     const Store store = split ? kParts : store_of_y(contraction);

@@ -170,7 +170,7 @@ StepPtr make_pointwise_step(Gpu& gpu, const core::ScalarProgram& program, std::s
   // Products and sums of different instructions are rounded one by one, as PyTorch's are.
   const Kernel kernel = gpu.programs().request({.text = writer.text(), .entry = "pointwise", .options = {"--fmad=false"}});
   const unsigned blocks = blocks_for(writer.items(), kThreads * static_cast<unsigned>(writer.turns()));
-  const bool programmatic = gpu.info().major >= 9 && blocks <= 2 * static_cast<unsigned>(gpu.info().multiprocessors);
+  const bool programmatic = starts_early(gpu) && blocks <= 2 * static_cast<unsigned>(gpu.info().multiprocessors);
   return make_step(0, [kernel, blocks, programmatic, arguments = writer.arguments()](Operations& operations, int) {
     launch(operations, kernel, {.grid = {blocks}, .block = {kThreads}, .programmatic = programmatic}, arguments);
   });

@@ -78,6 +78,9 @@ struct LaunchShape {
   bool programmatic = false;  // see KernelLaunch
 };
 
+/// Kernels that say wait_for_earlier_kernels() may be launched programmatically there.
+inline bool starts_early(const Gpu& gpu) { return gpu.info().major >= 9; }
+
 /// Adds a kernel to a step's operations. Waits until it is compiled.
 void launch(Operations& operations, const Kernel& kernel, const LaunchShape& shape, Arguments arguments);
 

@@ -26,6 +26,7 @@ __global__ void __launch_bounds__(kFmaThreads) attention_fma(const __grid_consta
   const i64_t query = head.query + row;
   const Sum nothing = -static_cast<Sum>(infinity());
   Sum maximum = nothing, total = 0, result[kResults] = {};
+  wait_for_earlier_kernels();
   for (i64_t first = 0; first < head.keys; first += kFmaKeys) {
     Sum scores[kScores] = {};
     for (i64_t e0 = 0; e0 < g.width; e0 += kFmaWidth) {

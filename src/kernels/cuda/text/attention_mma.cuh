@@ -46,6 +46,7 @@ __global__ void __launch_bounds__(32 * WarpsM* WarpsK)
     }
     commit_copies();
   };
+  wait_for_earlier_kernels();
   load_tile<Load, Tile::kQueries, Width, kThreads>(tile_q, q + head.q, Tile::kQueries, width, [&](int query, int e) {
     return head.query + query < g.queries && e < width ? (head.query + query) * g.q_row + e * g.q_column : -1;
   });

@@ -15,6 +15,7 @@ __global__ void __launch_bounds__(256) conv_direct(const __grid_constant__ Gemm 
   const Row row = locate_row<Conv>(g, ChannelsLast ? rest : inner);
   const T* from = x + group * g.a_batch[0];
   const T* weight = w + group * g.b_batch[0] + column * g.b_column;
+  wait_for_earlier_kernels();
   const i64_t end = g.depth;
   Sum sum = 0;
   for (i64_t k = 0; k < end; ++k) {
@@ -41,6 +42,7 @@ __global__ void __launch_bounds__(128) conv_depthwise(const __grid_constant__ Ge
   if (image >= g.row_sizes[0]) return;
   const T* from = x + image * g.a_row[0] + channel;
   float sums[Pixels][kChannels] = {};
+  wait_for_earlier_kernels();
 #pragma unroll
   for (int i = 0; i < KernelHeight; ++i) {
     const i32_t in_line = line * g.stride[1] - g.padding[1] + i * g.dilation[1];

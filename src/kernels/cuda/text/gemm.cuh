@@ -5,7 +5,7 @@
 // and tiles are run-time values; how elements are loaded is a template parameter.
 #pragma once
 
-#include "prelude.cuh"
+#include "finish.cuh"
 
 constexpr int kBatchDims = 14;
 enum Convolution { kNoConvolution, kForward, kTransposed };
@@ -22,15 +22,6 @@ struct Gemm {
   i32_t row_rank, depth_rank, first_tap, batch_rank;
   i64_t batch_sizes[kBatchDims], a_batch[kBatchDims], b_batch[kBatchDims], y_batch[kBatchDims], bias_batch[kBatchDims];
   i64_t batches, row_tiles, column_tiles, splits, split_depth;
-};
-
-/// What is done with a sum before it is stored at y[offset]: a struct of pointers (generated), or nothing.
-struct NoFinish {
-  const void* none;
-  template <class Sum>
-  __device__ Sum operator()(Sum value, i64_t) const {
-    return value;
-  }
 };
 
 struct Row {

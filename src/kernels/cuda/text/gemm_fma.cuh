@@ -78,6 +78,7 @@ __global__ void __launch_bounds__(Rows / ThreadRows * (Columns / ThreadColumns))
   fill_depths(0);
   fill_depths(1);
   __syncthreads();
+  wait_for_earlier_kernels();
   if (steps > 0) {
     fetch(0);
     keep(0);

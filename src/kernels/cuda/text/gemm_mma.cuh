@@ -126,6 +126,7 @@ __global__ void __launch_bounds__(WarpsM* WarpsN * 32)
     }
     commit_copies();
   };
+  wait_for_earlier_kernels();
   for (int step = 0; step < Stages - 1; ++step) load(step, step);
 
   float sums[kFragmentsM][kFragmentsN][4] = {};

@@ -7,6 +7,7 @@ template <class T, class Sum, class Finish>
 __global__ void __launch_bounds__(256) gemm_reduce(const __grid_constant__ Gemm g, const T* bias, T* y, const Sum* parts, Finish finish) {
   const i64_t count = g.batches * g.rows * g.columns, i = static_cast<i64_t>(blockIdx.x) * 256 + threadIdx.x;
   if (i >= count) return;
+  wait_for_earlier_kernels();
   Sum sum = 0;
   for (i64_t split = 0; split < g.splits; ++split) sum += parts[split * count + i];
   i64_t rest = i;

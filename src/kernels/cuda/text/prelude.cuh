@@ -178,15 +178,10 @@ __device__ inline i64_t divide(i64_t n, const PlainDivisor& d) { return n / d.di
 
 // ---- programmatic launch (KernelLaunch::programmatic) ----
 
-/// What earlier kernels wrote may be read and what they read may be written after this.
+/// What earlier kernels wrote may be read and what they read may be written after this. Once all blocks are here, the next kernel may start (and wait in turn).
 __device__ inline void wait_for_earlier_kernels() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-/// Later kernels may be launched once all blocks have said so.
-__device__ inline void let_later_kernels_start() {
-#if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;");
 #endif
 }
