@@ -73,11 +73,22 @@ StepBuilder::Bound::Bound(const StepBuilder& builder, const plan::Command& comma
             .name = command.name,
             .fixed = builder.executable_.weight_bindings(),
             .foreign = command.op == core::Op::foreign ? builder.executable_.foreign(command) : nullptr} {
+  if (!builder.executable_.device()->host_visible()) fix_weights(builder.executable_);
   if (command.op != core::Op::write) return;
   // Into a view of memory that the first operand names: a copy by another name.
   spec_.op = core::Op::copy;
   spec_.inputs = std::span<const OperandRef>(inputs_).subspan(1, 1);
   spec_.outputs = std::span<const OperandRef>(inputs_).first(1);
+}
+
+void StepBuilder::Bound::fix_weights(const Executable& executable) {
+  const auto weights = executable.weights().current();
+  fixed_.assign(executable.slot_count(), nullptr);
+  for (const OperandRef& ref : inputs_) {
+    const auto slot = static_cast<std::size_t>(ref.slot);
+    if (!weights->copied[slot]) fixed_[slot] = weights->addresses[slot];
+  }
+  spec_.fixed = fixed_;
 }
 
 void StepBuilder::Bound::redirect(const Executable& executable, const WeightSet& weights, int first_copy) {

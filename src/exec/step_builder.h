@@ -51,6 +51,9 @@ class StepBuilder {
     [[nodiscard]] std::vector<WeightCopy> take_copies();
 
    private:
+    /// Tells a device's kernels which operands are weights that stay where they are.
+    void fix_weights(const Executable& executable);
+
     std::vector<kernels::OperandRef> inputs_, outputs_;
     kernels::BoundAttrs attrs_;
     kernels::StepSpec spec_;

@@ -26,7 +26,9 @@ class OwnedSpec {
         outputs_(spec.outputs.begin(), spec.outputs.end()),
         attrs_(bound(*spec.attrs)),
         bound_attrs_(attrs_, [](const sym::Expr& e) { return sym::Number::of(*e.as_int()); }),
+        fixed_(spec.fixed.begin(), spec.fixed.end()),
         spec_{spec} {
+    spec_.fixed = fixed_;
     spec_.inputs = inputs_;
     spec_.outputs = outputs_;
     spec_.attrs = &bound_attrs_;
@@ -52,6 +54,7 @@ class OwnedSpec {
   std::vector<OperandRef> inputs_, outputs_;
   core::Attrs attrs_;
   BoundAttrs bound_attrs_;
+  std::vector<void*> fixed_;
   StepSpec spec_;
 };
 
