@@ -1,4 +1,4 @@
-"""Whole models on a GPU beside PyTorch: models.py REPRISE [--names …] [--peer] [--level N] [--json FILE]
+"""Whole models on a GPU beside PyTorch: models.py REPRISE [--names …] [--peer] [--saved …] [--level N] [--json FILE]
 
 Exports seeded models in half precision, checks Reprise's values against float32 ones, times calls of both in one run, and prints a table of medians in
 microseconds. The peer is torch.compile(mode="reduce-overhead"), channels_last, cudnn.benchmark. A name is MODEL[.bBATCH][.f32]; f32 multiplies in tf32 on both
@@ -83,7 +83,7 @@ def export(name, folder):
 
 
 def reprise(options, verb, name, *more):
-    command = [options.reprise, verb, f"{options.folder}/{name}.pt2", "--device", "cuda:0", "--cudagraphs", "--optimization-level", str(options.level), "--runtime-cache", options.runtime_cache, "--json", *more]
+    command = [options.reprise, verb, f"{options.folder}/{name}.pt2", "--device", "cuda:0", *(["--cudagraphs"] if verb != "compile" else []), "--optimization-level", str(options.level), "--runtime-cache", options.runtime_cache, "--json", *more]
     if parts(name)[2] == "f32":
         command.append("--allow-tf32")
     done = subprocess.run(command, capture_output=True, text=True, timeout=400)
@@ -104,7 +104,22 @@ def ours(options, name):
     result = reprise(options, "bench", name, "--seconds", "0.5")
     rows = result["latency_ms"]
     micro = {key: rows[label]["p50"] * 1e3 for key, label in (("call", "call"), ("run", "run"), ("host", "enqueue: host"), ("row", "enqueue: throughput"))}
-    return {**micro, "load": result["load_ms"] * 1e3, "first": result["first_call_ms"] * 1e3}
+    staged = result["stats"]["staged_inputs"] + result["stats"]["staged_outputs"]
+    return {**micro, "staged": staged, "load": result["load_ms"] * 1e3, "first": result["first_call_ms"] * 1e3}
+
+
+def saved(options, name):
+    """A module tuned and saved, in a new process: milliseconds to the first result, and the driver's and libraries' part."""
+    module = f"{options.folder}/{name}.rpz"
+    reprise(options, "compile", name, "--output", module)
+    begin = time.perf_counter()
+    run = subprocess.run([options.reprise, "run", module, "--device", "cuda:0"], capture_output=True, text=True, timeout=100)
+    whole = (time.perf_counter() - begin) * 1e3
+    bench = subprocess.run([options.reprise, "bench", module, "--device", "cuda:0", "--seconds", "0", "--json"], capture_output=True, text=True, timeout=100)
+    if run.returncode != 0 or not bench.stdout.startswith("{"):
+        raise RuntimeError(run.stderr or bench.stderr)
+    result = json.loads(bench.stdout)
+    return f"{name} saved: the whole process {whole:.0f} ms; load {result['load_ms']:.0f} ms, first call {result['first_call_ms']:.0f} ms, of which the driver and libraries {result['library_ms']:.0f} ms; {result['compiled_programs']} programs compiled"
 
 
 def peer(options, name):
@@ -154,6 +169,7 @@ def main():
     parser.add_argument("--level", type=int, default=3, help="optimization level")
     parser.add_argument("--runtime-cache", default="/tmp/bench_models/runtime.cache")
     parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--saved", nargs="*", default=[], help="models to save, tuned, and to load in a new process")
     parser.add_argument("--warm", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--action", choices=["export", "warm"], help=argparse.SUPPRESS)
     parser.add_argument("--json")
@@ -168,7 +184,7 @@ def main():
     if options.peer:
         each(options, "warm", options.names)  # fills the compiler's cache
     results = {}
-    columns = ("error", "their error", "tuned", "call", "run", "row", "host", "load", "first", "peer", "peer_row")
+    columns = ("error", "their error", "tuned", "call", "run", "row", "host", "staged", "load", "first", "peer", "peer_row")
     print(f"{'microseconds':22}", *(f"{c:>11}" for c in columns), "  run/peer  row/peer_row", flush=True)
     for name in options.names:
         row = results[name] = {}
@@ -184,6 +200,8 @@ def main():
         cells = [f"{row[c]:11.2e}" if "error" in c and c in row else f"{row[c]:11.1f}" if c in row else f"{'':11}" for c in columns]
         ratios = [f"{row[a] / row[b]:10.2f}" for a, b in (("run", "peer"), ("row", "peer_row")) if a in row and b in row]
         print(f"{name:22}", *cells, *ratios, flush=True)
+    for name in options.saved:
+        print(saved(options, name), flush=True)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(results, indent=1))
 

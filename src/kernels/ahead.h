@@ -50,9 +50,11 @@ std::unique_ptr<AheadOfTime> ahead_of_time(const device::DevicePtr& device);
 /// programs for another one are compiled anew from their sources, in the background. Throws FormatError; DeviceError when that is needed and not allowed.
 void load_sections(const device::DevicePtr& device, std::span<const plan::Section> sections, bool allow_recompile);
 
-/// Programs of a device, in this process: compiled from source, loaded from modules' files. 0 on a CPU.
+/// Programs of a device, in this process: compiled from source, loaded from modules' files; and what its driver and its vendor's libraries took to start,
+/// threads added up. 0 on a CPU.
 struct ProgramCounts {
   std::size_t compiled = 0, loaded = 0;
+  double library_ms = 0;
 };
 ProgramCounts program_counts(const device::DevicePtr& device);
 

@@ -127,7 +127,7 @@ struct Start {
 std::string to_json(const Start& begin, const std::vector<Times>& rows, const Module& module) {
   base::JsonWriter json(true);
   json.begin_object().field("load_ms", begin.load_ms).field("first_call_ms", begin.first_ms).field("compiled_programs", begin.programs.compiled);
-  json.field("loaded_programs", begin.programs.loaded).key("latency_ms").begin_object();
+  json.field("loaded_programs", begin.programs.loaded).field("library_ms", begin.programs.library_ms).key("latency_ms").begin_object();
   for (const Times& t : rows) {
     json.key(t.name).begin_object().field("calls", t.sorted.size()).field("mean", t.mean()).field("min", t.sorted.front());
     for (const double p : {50.0, 90.0, 99.0}) json.field(fmt::format("p{:.0f}", p), t.percentile(p));
@@ -141,7 +141,9 @@ std::string to_json(const Start& begin, const std::vector<Times>& rows, const Mo
 
 void print(const Start& begin, const std::vector<Times>& rows) {
   fmt::print("load {:.3f} ms, first call {:.3f} ms", begin.load_ms, begin.first_ms);
-  if (begin.programs.compiled + begin.programs.loaded > 0) fmt::print("; GPU programs: {} compiled, {} loaded", begin.programs.compiled, begin.programs.loaded);
+  if (begin.programs.compiled + begin.programs.loaded > 0)
+    fmt::print("; GPU programs: {} compiled, {} loaded; driver and libraries: {:.1f} ms", begin.programs.compiled, begin.programs.loaded,
+               begin.programs.library_ms);
   fmt::print("\n");
   fmt::print("{:<24} {:>8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "milliseconds", "calls", "median", "mean", "min", "p90", "p99", "max",
              "calls/s");

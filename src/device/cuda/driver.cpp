@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "device/cuda/shared_library.h"
 
 namespace reprise::device::cuda {
 namespace {
@@ -56,7 +57,10 @@ LoadedDriver load() {
 }
 
 const LoadedDriver& loaded_driver() {
-  static const LoadedDriver loaded = load();
+  static const LoadedDriver loaded = [] {
+    const LibraryTimer timer;
+    return load();
+  }();
   return loaded;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "device/cuda/memory.h"
+#include "device/cuda/shared_library.h"
 
 namespace reprise::device::cuda {
 namespace {
@@ -85,7 +86,10 @@ Gpu::Gpu(int index) : index_(index) {
   info_ = describe(device_);
   REPRISE_CHECK(info_.major >= kOldestMajor, DeviceError, "[device/open] the GPU's CUDA architecture is too old (got {}.{} of {}, want {}.0 or later)",
                 info_.major, info_.minor, info_.name, kOldestMajor);
-  check(cuda.cuDevicePrimaryCtxRetain(&context_, device_), "opening the GPU's context");
+  {
+    const LibraryTimer timer;
+    check(cuda.cuDevicePrimaryCtxRetain(&context_, device_), "opening the GPU's context");
+  }
   const CurrentContext current(context_);
   memory_ = std::make_unique<MemoryPool>(index, info_.memory_bytes);
   fault_words_ = std::make_unique<FaultWords>();

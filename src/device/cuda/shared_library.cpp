@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
@@ -29,9 +30,18 @@ std::vector<std::string> folders() {
   return all;
 }
 
+std::atomic<std::int64_t>& library_nanoseconds() {
+  static std::atomic<std::int64_t> sum = 0;
+  return sum;
+}
+
 }  // namespace
 
+LibraryTimer::~LibraryTimer() { library_nanoseconds() += std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin_).count(); }
+double LibraryTimer::milliseconds() { return static_cast<double>(library_nanoseconds()) / 1e6; }
+
 void* open_shared_library(const char* what, std::initializer_list<const char*> names) {
+  const LibraryTimer timer;
   std::string problem;
   for (const auto& folder : folders()) {
     for (const char* name : names) {

@@ -1,6 +1,7 @@
 // NVIDIA's libraries, opened when they are first needed: a program that does not use one does not load it.
 #pragma once
 
+#include <chrono>
 #include <initializer_list>
 #include <string>
 
@@ -16,5 +17,19 @@ template <class Function>
 void find_function(Function& function, void* library, const char* what, const char* name) {
   function = reinterpret_cast<Function>(find_function(library, what, name));
 }
+
+/// Measures, while it lives, what NVIDIA's driver and libraries take to be opened and to start.
+class LibraryTimer {
+ public:
+  LibraryTimer() = default;
+  LibraryTimer(const LibraryTimer&) = delete;
+  LibraryTimer& operator=(const LibraryTimer&) = delete;
+  ~LibraryTimer();
+  /// Of all so far, in this process; threads add up.
+  static double milliseconds();
+
+ private:
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace reprise::device::cuda

@@ -40,6 +40,7 @@ class Library {
     REPRISE_FIND(Matmul);
     REPRISE_FIND(GetStatusString);
 #undef REPRISE_FIND
+    const device::cuda::LibraryTimer timer;
     check(Create(&handle_), "cublasLtCreate");
   }
 

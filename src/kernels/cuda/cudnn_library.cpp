@@ -46,6 +46,7 @@ cudnnHandle_t CudnnLibrary::take() {
       return handle;
     }
   }
+  const device::cuda::LibraryTimer timer;
   cudnnHandle_t handle = nullptr;
   check(Create(&handle), "cudnnCreate");
   return handle;

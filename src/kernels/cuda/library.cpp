@@ -1,5 +1,6 @@
 // What the library exports: device/cuda_library.h says who calls it.
 #include "device/cuda/device.h"
+#include "device/cuda/shared_library.h"
 #include "device/cuda_library.h"
 #include "kernels/cuda/ahead.h"
 #include "kernels/cuda/choices.h"
@@ -49,7 +50,7 @@ REPRISE_EXPORT void reprise_cuda_load_sections(const reprise::device::DevicePtr&
 }
 REPRISE_EXPORT void reprise_cuda_program_counts(const reprise::device::DevicePtr& device, reprise::kernels::ProgramCounts* counts) {
   const auto all = static_cast<const reprise::device::cuda::CudaDevice&>(*device).gpu()->programs().counts();
-  *counts = {all.compiled, all.loaded};
+  *counts = {all.compiled, all.loaded, reprise::device::cuda::LibraryTimer::milliseconds()};
 }
 
 REPRISE_EXPORT void reprise_cuda_step_tuner(const reprise::device::DevicePtr& device, const reprise::kernels::TuningOptions& options,
