@@ -56,7 +56,7 @@ StepList chain(Gpu& gpu, int nodes, bool programmatic) {
   const Kernel kernel =
       gpu.programs().request({.text = "#include \"prelude.cuh\"\nextern \"C\" __global__ void run(const i32_t* a, i32_t* b, i64_t n) {\n  const i64_t i = "
                                       "blockIdx.x * (i64_t)blockDim.x + "
-                                      "threadIdx.x;\n  wait_for_earlier_kernels();\n  let_later_kernels_start();\n  if (i < n) b[i] = a[i] + 1;\n}\n",
+                                      "threadIdx.x;\n  wait_for_earlier_kernels();\n  if (i < n) b[i] = a[i] + 1;\n}\n",
                               .entry = "run"});
   StepList steps;
   for (int i = 0; i < nodes; ++i) {

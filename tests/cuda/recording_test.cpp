@@ -108,7 +108,7 @@ TEST_F(RecordingTest, AFailedLibraryCallLeavesTheDeviceUsable) {
   }));
   const auto a = upload({1});
   std::vector<void*> bindings = {a.data()};
-  EXPECT_THROW((void)device->record(device->make_command_list(std::move(list)), bindings), DeviceError);
+  EXPECT_THROW((void)device->record(device->make_command_list(std::move(list)), bindings), CaptureFailed);
   EXPECT_EQ(download(a.data(), 1), (std::vector{1}));
 }
 

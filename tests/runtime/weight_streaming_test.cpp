@@ -98,12 +98,17 @@ struct Network {
 
 Module make(const Network& network) { return runtime::make_module(network.plan(), tested_device()); }
 
-std::vector<Tensor> inputs_of(const Network& network, std::int64_t rows, unsigned seed = 7) {
-  std::vector<Tensor> in = {to_device(floats(numbers(rows * network.width, seed), {rows, network.width}))};
+std::vector<Tensor> host_inputs_of(const Network& network, std::int64_t rows, unsigned seed = 7) {
+  std::vector<Tensor> in = {floats(numbers(rows * network.width, seed), {rows, network.width})};
   if (!network.table) return in;
   Tensor ids = Tensor::empty(std::vector<std::int64_t>{rows}, DType::i64);
   for (std::int64_t i = 0; i < rows; ++i) ids.data_as<std::int64_t>()[i] = (i * 37 + seed) % 64;
-  in.push_back(to_device(ids));
+  in.push_back(ids);
+  return in;
+}
+std::vector<Tensor> inputs_of(const Network& network, std::int64_t rows, unsigned seed = 7) {
+  std::vector<Tensor> in = host_inputs_of(network, rows, seed);
+  for (Tensor& t : in) t = to_device(t);
   return in;
 }
 std::vector<float> y_of(const Module& module, const std::vector<Tensor>& in) { return host_values(call(module, in)[0]); }
@@ -415,7 +420,7 @@ TEST(WeightStreaming, TheDeviceHoldsTheBudgetAndWhatCallsNeed) {
   const Network network{.width = 64, .layers = 20};
   const Card card;
   const Module module = card.load(network);
-  const auto in = inputs_of(network, 8);
+  const auto in = host_inputs_of(network, 8);
   const auto want = values(call(module, in)[0]);
   auto scope = weight_streaming(module);
   const auto slot = static_cast<std::size_t>(network.matrix_bytes());
@@ -451,14 +456,14 @@ TEST(WeightStreaming, LoadingTakesWhatFits) {
   auto scope = weight_streaming(module);
   EXPECT_GT(scope.device_budget(), 0);
   EXPECT_LT(scope.device_budget(), network.total() / 2);
-  EXPECT_EQ(values(call(module, inputs_of(network, 2))[0]), values(call(Card().load(network), inputs_of(network, 2))[0]));
+  EXPECT_EQ(values(call(module, host_inputs_of(network, 2))[0]), values(call(Card().load(network), host_inputs_of(network, 2))[0]));
 }
 
 TEST(WeightStreaming, ACallInFlightFinishesUnderItsBudget) {
   const Network network{.layers = 4};
   const Card card;
   const Module module = card.load(network);
-  const auto in = inputs_of(network, 2);
+  const auto in = host_inputs_of(network, 2);
   const auto want = values(call(module, in)[0]);
   std::vector<float> got;
   {
@@ -482,7 +487,7 @@ TEST(WeightStreaming, EnqueuedWorkKeepsItsWeights) {
   const Network network{.width = 96, .layers = 12};
   const Card card;
   const Module module = card.load(network);
-  const auto in = inputs_of(network, 8);
+  const auto in = host_inputs_of(network, 8);
   const auto want = values(call(module, in)[0]);
   const Stream stream(Device::cpu());
   std::vector<Tensor> results;
@@ -507,7 +512,7 @@ TEST(WeightStreaming, AHostBufferIsNotFreedBehindARecordedCopy) {
   const auto graphs = runtime::enable_cudagraphs(module);
   auto scope = weight_streaming(module);
   scope.set_device_budget(0);
-  const auto in = inputs_of(network, 2);
+  const auto in = host_inputs_of(network, 2);
   const auto want = values(call(module, in)[0]);
   {
     const Tensor y = Tensor::empty(std::vector<std::int64_t>{2, network.width}, DType::f32);
@@ -527,7 +532,7 @@ TEST(WeightStreaming, WhatDoesNotReachTheDeviceIsStreamed) {
   const Network network{.layers = 5};
   const Card card;
   const Module module = card.load(network);
-  const auto in = inputs_of(network, 2);
+  const auto in = host_inputs_of(network, 2);
   const auto want = values(call(module, in)[0]);
   auto scope = weight_streaming(module);
   for (int n = 1; n <= 10; ++n) {
