@@ -17,8 +17,8 @@ class Tuner {
  public:
   Tuner(std::shared_ptr<device::cuda::CudaDevice> device, const TuningOptions& options) : device_(std::move(device)), options_(options) {}
 
-  /// Times the candidates of a command that has no choice yet, on memory of its own: as nodes of a graph with an empty kernel between, whose time is subtracted,
-  /// the median of several launches.
+  /// Times the candidates of a command that has no choice yet, on memory of its own: as nodes of a graph with an empty kernel between, whose time is
+  /// subtracted, the median of several launches.
   void tune(const StepSpec& spec);
 
   struct Measurement {
