@@ -11,8 +11,12 @@ namespace {
 
 class Walker {
  public:
-  Walker(const Executable& executable, std::span<const std::int64_t> symbols, const Visit& visit)
-      : executable_(executable), visit_(visit), values_(bound(executable, symbols)), shape_(executable, ShapeKey::of(symbols), values_) {}
+  Walker(const Executable& executable, std::span<const std::int64_t> symbols, const Visit& visit, std::int64_t most_counted)
+      : executable_(executable),
+        visit_(visit),
+        most_counted_(most_counted),
+        values_(bound(executable, symbols)),
+        shape_(executable, ShapeKey::of(symbols), values_) {}
 
   void block(int id) {
     for (const Stage& stage : executable_.schedule().blocks[static_cast<std::size_t>(id)]) {
@@ -57,7 +61,7 @@ class Walker {
 
   void guess(const plan::Command& command, const plan::Define& define) {
     const auto& info = executable_.plan().symbols.at(define.symbol);
-    if (const auto most = count_bound(command, values_)) return values_.set(define.symbol, sym::Number::of(*most));
+    if (const auto most = count_bound(command, values_)) return values_.set(define.symbol, sym::Number::of(std::min(*most, most_counted_)));
     const bool real = define.output < 0 && is_floating(command.inputs.at(0).dtype);
     const auto seen = info.hint.value_or(std::clamp<std::int64_t>(1, info.range.min, info.range.max));
     values_.set(define.symbol, real ? sym::Number::of_real(static_cast<double>(seen)) : sym::Number::of(seen));
@@ -65,17 +69,24 @@ class Walker {
 
   const Executable& executable_;
   const Visit& visit_;
+  std::int64_t most_counted_;
   SymbolValues values_;
   BoundShape shape_;
 };
 
 }  // namespace
 
-void walk(const Executable& executable, std::span<const std::int64_t> symbols, const Visit& visit) { Walker(executable, symbols, visit).block(0); }
+void walk(const Executable& executable, std::span<const std::int64_t> symbols, const Visit& visit, std::int64_t most_counted) {
+  Walker(executable, symbols, visit, most_counted).block(0);
+}
 
 void walk_profiles(const Executable& executable, const Visit& visit) {
   const auto& profiles = executable.plan().profiles;
   for (const auto& profile : profiles) walk(executable, profile.opt, visit);
+  const auto& from_data = executable.schedule().from_data;
+  if (std::find(from_data.begin(), from_data.end(), true) != from_data.end()) {
+    for (const std::int64_t count : {1, 3, 6, 12, 24}) walk(executable, profiles.front().opt, visit, count);
+  }
   for (const auto& profile : profiles) {
     for (const auto* extreme : {&profile.min, &profile.max}) {
       if (*extreme == profile.opt) continue;

@@ -14,9 +14,9 @@ using ir::ValueId;
 using sym::Expr;
 using sym::Shape;
 
-class Padder {
+class ChannelPadder {
  public:
-  explicit Padder(ir::Graph& graph) : graph_(graph) {}
+  explicit ChannelPadder(ir::Graph& graph) : graph_(graph) {}
 
   void run() {
     std::vector<ir::Node> nodes;
@@ -75,6 +75,6 @@ class Padder {
 
 }  // namespace
 
-void pad_channels(ir::Graph& graph) { Padder(graph).run(); }
+void pad_channels(ir::Graph& graph) { ChannelPadder(graph).run(); }
 
 }  // namespace reprise::passes

@@ -52,6 +52,22 @@ TEST(Walk, CountsWhatDataDefinesAsItsBound) {
   EXPECT_EQ(visited.all, (List{{core::Op::nonzero, {6, 1}}, {core::Op::copy, {6, 1}}}));
 }
 
+TEST(Walk, ProfilesSeeFewCountedElementsToo) {
+  PlanMaker m;
+  const Expr u = m.symbol("u0", 0, 100, true);
+  const Ref x = m.input("x", {50}), count = m.temp({1}, DType::i64), indices = m.dynamic_temp({u, 1}, DType::i64);
+  const Ref y = m.output("y", {u, 1}, DType::i64, 50 * 8);
+  m.nonzero(x, indices, count, "u0");
+  m.add(core::Op::copy, {indices}, {y});
+  m.plan.profiles = {{{0}, {0}, {0}}};
+  Visited visited;
+  walk_profiles(executable(m), visited.visit());
+  std::vector<std::int64_t> copied;
+  for (const auto& [op, sizes] : visited.all)
+    if (op == core::Op::copy) copied.push_back(sizes[0]);
+  EXPECT_EQ(copied, (std::vector<std::int64_t>{50, 1, 3, 6, 12, 24}));
+}
+
 TEST(Walk, TakesWhatTheExportSawForValues) {
   PlanMaker m;
   const Expr u = m.symbol("u0", 2, 100, true);
