@@ -28,6 +28,15 @@ struct Visited {
 
 using List = std::vector<std::pair<core::Op, Sizes>>;
 
+/// The indices of what is not zero among `elements` elements, copied.
+void copy_nonzero(PlanMaker& m, std::int64_t elements) {
+  const Expr u = m.symbol("u0", 0, 100, true);
+  const Ref x = m.input("x", {elements}), count = m.temp({1}, DType::i64), indices = m.dynamic_temp({u, 1}, DType::i64);
+  const Ref y = m.output("y", {u, 1}, DType::i64, elements * 8);
+  m.nonzero(x, indices, count, "u0");
+  m.add(core::Op::copy, {indices}, {y});
+}
+
 TEST(Walk, VisitsEveryProfilesOptShapesThenTheExtremes) {
   PlanMaker m;
   const Expr n = m.symbol("s0", 1, 64);
@@ -42,11 +51,7 @@ TEST(Walk, VisitsEveryProfilesOptShapesThenTheExtremes) {
 
 TEST(Walk, CountsWhatDataDefinesAsItsBound) {
   PlanMaker m;
-  const Expr u = m.symbol("u0", 0, 100, true);
-  const Ref x = m.input("x", {6}), count = m.temp({1}, DType::i64), indices = m.dynamic_temp({u, 1}, DType::i64);
-  const Ref y = m.output("y", {u, 1}, DType::i64, 6 * 8);
-  m.nonzero(x, indices, count, "u0");
-  m.add(core::Op::copy, {indices}, {y});
+  copy_nonzero(m, 6);
   Visited visited;
   walk(executable(m), Sizes{0}, visited.visit());
   EXPECT_EQ(visited.all, (List{{core::Op::nonzero, {6, 1}}, {core::Op::copy, {6, 1}}}));
@@ -54,11 +59,7 @@ TEST(Walk, CountsWhatDataDefinesAsItsBound) {
 
 TEST(Walk, ProfilesSeeFewCountedElementsToo) {
   PlanMaker m;
-  const Expr u = m.symbol("u0", 0, 100, true);
-  const Ref x = m.input("x", {50}), count = m.temp({1}, DType::i64), indices = m.dynamic_temp({u, 1}, DType::i64);
-  const Ref y = m.output("y", {u, 1}, DType::i64, 50 * 8);
-  m.nonzero(x, indices, count, "u0");
-  m.add(core::Op::copy, {indices}, {y});
+  copy_nonzero(m, 50);
   m.plan.profiles = {{{0}, {0}, {0}}};
   Visited visited;
   walk_profiles(executable(m), visited.visit());
