@@ -6,21 +6,21 @@
 
 namespace reprise::kernels {
 
-enum class Isa { plain, avx2, avx512 };
+/// Each has what those before it have. amx: matrix units and bf16 products beside AVX-512.
+enum class Isa { plain, avx2, avx512, amx };
 
 #if defined(__x86_64__)
 #define REPRISE_AVX2 __attribute__((target("avx2,fma,bmi,bmi2,f16c"), flatten))
 #define REPRISE_AVX512 __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512cd,avx2,fma,bmi,bmi2,f16c"), flatten))
-inline Isa machine_isa() {
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
-    return Isa::avx512;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Isa::avx2 : Isa::plain;
-}
 #else
 #define REPRISE_AVX2
 #define REPRISE_AVX512
-inline Isa machine_isa() { return Isa::plain; }
 #endif
+
+/// The best that processor and system have.
+Isa machine_isa();
+/// The best that kernels made from now on may use: the machine's, or less where the environment's REPRISE_CPU_ISA or `set_max_cpu_isa` says so.
+Isa active_isa();
 
 template <class F, class... Args>
 REPRISE_AVX512 void run_avx512(Args... args) {
@@ -33,8 +33,8 @@ REPRISE_AVX2 void run_avx2(Args... args) {
 
 template <class F, class... Args>
 auto best(void (*plain)(Args...)) -> void (*)(Args...) {
-  const Isa isa = machine_isa();
-  return isa == Isa::avx512 ? &run_avx512<F, Args...> : isa == Isa::avx2 ? &run_avx2<F, Args...> : plain;
+  const Isa isa = active_isa();
+  return isa >= Isa::avx512 ? &run_avx512<F, Args...> : isa == Isa::avx2 ? &run_avx2<F, Args...> : plain;
 }
 /// The variant of F::run for this machine.
 template <class F>

@@ -81,14 +81,14 @@ struct Dot {
 
 template <class T>
 TileKernel<T> tile_kernel(Isa isa) {
-  if (isa == Isa::avx512) return &run_avx512<Tile<T, 64, 8>, std::int64_t, const T*, const T*, T*, bool>;
+  if (isa >= Isa::avx512) return &run_avx512<Tile<T, 64, 8>, std::int64_t, const T*, const T*, T*, bool>;
   if (isa == Isa::avx2) return &run_avx2<Tile<T, 32, 4>, std::int64_t, const T*, const T*, T*, bool>;
   return &Tile<T, 16, 4>::run;
 }
 
 template <class T>
 GemmKernels<T> gemm_kernels() {
-  return {tile_kernel<T>(machine_isa()), best<Axpy<T>>(), best<Dot<T>>()};
+  return {tile_kernel<T>(active_isa()), best<Axpy<T>>(), best<Dot<T>>()};
 }
 template TileKernel<float> tile_kernel(Isa);
 template TileKernel<double> tile_kernel(Isa);

@@ -1,17 +1,10 @@
 // Convolutions and matrix products by oneDNN.
 #pragma once
 
+#include "kernels/cpu/contraction.h"
 #include "kernels/cpu/onednn/library.h"
 
 namespace reprise::kernels::cpu {
-
-/// The operands of a contraction, and what follows it that a primitive computes where it stores.
-struct Contraction {
-  StepSpec spec;                         // without the epilogue
-  std::vector<dnnl::algorithm> applied;  // after the sum
-  float alpha = 0;                       // of the algorithm
-  const OperandRef* addend = nullptr;    // added before it
-};
 
 /// Null: oneDNN has no fast kernel for it. `weights` keeps what is packed.
 StepPtr make_conv(const Contraction& conv, PackedWeights& weights);

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "device/bindable_step.h"
+#include "kernels/isa.h"
 
 namespace reprise::kernels::cpu {
 namespace {
@@ -21,7 +22,11 @@ dnnl::stream& thread_stream() {
 }  // namespace
 
 const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  static const dnnl::engine cpu = [] {
+    const Isa isa = active_isa();
+    if (isa != Isa::amx) dnnl::set_max_cpu_isa(isa == Isa::avx512 ? dnnl::cpu_isa::avx512_core : isa == Isa::avx2 ? dnnl::cpu_isa::avx2 : dnnl::cpu_isa::sse41);
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return cpu;
 }
 

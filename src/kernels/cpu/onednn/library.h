@@ -14,11 +14,9 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include "kernels/kernel.h"
+#include "kernels/cpu/contraction.h"
 
 namespace reprise::kernels::cpu {
-
-using StepPtr = std::unique_ptr<device::Step>;
 
 const dnnl::engine& engine();
 

@@ -1,0 +1,78 @@
+#include "kernels/cpu/library.h"
+#include "kernels/cpu/onednn/contraction.h"
+#include "kernels/cpu/onednn/moves.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+using dnnl::algorithm;
+
+/// The post-operation of a function. nullopt: it has none, or one that computes something else.
+std::optional<algorithm> post_operation(Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return algorithm::eltwise_relu;
+    case Activation::gelu:
+      return algorithm::eltwise_gelu_erf;
+    case Activation::gelu_tanh:
+      return algorithm::eltwise_gelu_tanh;
+    case Activation::silu:
+      return algorithm::eltwise_swish;
+    case Activation::sigmoid:
+      return algorithm::eltwise_logistic;
+    case Activation::tanh:
+      return algorithm::eltwise_tanh;
+    case Activation::hardswish:
+      return algorithm::eltwise_hardswish;
+    default:
+      return std::nullopt;
+  }
+}
+
+/// Null where `make` gives that, and where oneDNN refuses.
+template <class Make>
+StepPtr attempt(const Make& make) {
+  try {
+    return make();
+  } catch (const dnnl::error&) {
+    return nullptr;
+  }
+}
+
+class OneDnn final : public Library {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "onednn"; }
+
+  StepPtr make_contraction(const Contraction& c) override {
+    if (c.activation != Activation::identity && !post_operation(c.activation)) return nullptr;
+    return attempt([&] { return c.spec.op == core::Op::conv ? make_conv(c, weights_) : make_matmul(c, weights_); });
+  }
+  StepPtr make_other(const StepSpec& spec) override {
+    return attempt([&] { return spec.op == core::Op::pool ? make_pool(spec) : spec.op == core::Op::copy ? make_copy(spec) : nullptr; });
+  }
+
+ private:
+  PackedWeights weights_;
+};
+
+}  // namespace
+
+dnnl::primitive_attr attributes(const Contraction& contraction, const dnnl::memory::desc& result, std::vector<Argument>& arguments) {
+  dnnl::post_ops operations;
+  if (contraction.addend != nullptr) {
+    operations.append_binary(algorithm::binary_add, result);
+    arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, result, *contraction.addend});
+  }
+  if (contraction.activation != Activation::identity) {
+    const float alpha = contraction.activation == Activation::silu ? 1.0F : 0.0F;
+    operations.append_eltwise(1.0F, *post_operation(contraction.activation), alpha, 0.0F);
+  }
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attr.set_post_ops(operations);
+  return attr;
+}
+
+std::unique_ptr<Library> open_library() { return std::make_unique<OneDnn>(); }
+
+}  // namespace reprise::kernels::cpu

@@ -1,0 +1,67 @@
+#include "kernels/cpu/step_maker.h"
+
+#include "kernels/cpu/library.h"
+#include "kernels/reference/epilogue.h"
+#include "kernels/reference/factories.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+constexpr const char* kPlain = "reference";
+
+struct Made {
+  StepPtr step;
+  std::vector<std::string> kernels;
+};
+
+bool is_contraction(core::Op op) { return op == core::Op::conv || op == core::Op::matmul; }
+
+class Kernels {
+ public:
+  Made make(const StepSpec& spec) { return is_contraction(spec.op) ? make_contraction(spec) : make_other(spec); }
+
+ private:
+  Made make_other(const StepSpec& spec) {
+    if (StepPtr step = library_ ? library_->make_other(spec) : nullptr) return {std::move(step), {std::string(library_->name())}};
+    return {make_reference_step(spec), {kPlain}};
+  }
+
+  /// Null: there is no kernel that does all of it.
+  Made make_fused(const Contraction& contraction) {
+    if (StepPtr step = library_ ? library_->make_contraction(contraction) : nullptr) return {std::move(step), {std::string(library_->name())}};
+    return {};
+  }
+
+  /// Whatever epilogue the attributes hold.
+  Made make_alone(const StepSpec& spec) {
+    if (Made made = make_fused({.spec = spec}); made.step) return made;
+    return {spec.op == core::Op::conv ? reference::make_conv(spec) : reference::make_matmul(spec), {kPlain}};
+  }
+
+  Made make_contraction(const StepSpec& spec) {
+    if (!spec.attrs->has("epilogue")) return make_alone(spec);
+    if (const auto contraction = Contraction::fused(spec)) {
+      if (Made made = make_fused(*contraction); made.step) return made;
+    }
+    std::vector<std::string> kernels;
+    StepPtr step = reference::make_with_epilogue(spec, [&](const StepSpec& contraction) {
+      Made made = make_alone(contraction);
+      kernels = std::move(made.kernels);
+      return std::move(made.step);
+    });
+    if (kernels.back() != kPlain) kernels.emplace_back(kPlain);
+    return {std::move(step), std::move(kernels)};
+  }
+
+  std::unique_ptr<Library> library_ = open_library();
+};
+
+}  // namespace
+
+StepMaker step_maker() {
+  return [kernels = std::make_shared<Kernels>()](const StepSpec& spec) { return kernels->make(spec).step; };
+}
+
+std::vector<std::string> kernel_names(const StepSpec& spec) { return Kernels().make(spec).kernels; }
+
+}  // namespace reprise::kernels::cpu
