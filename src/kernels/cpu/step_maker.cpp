@@ -1,5 +1,6 @@
 #include "kernels/cpu/step_maker.h"
 
+#include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/library.h"
 #include "kernels/reference/epilogue.h"
 #include "kernels/reference/factories.h"
@@ -28,6 +29,7 @@ class Kernels {
 
   /// Null: there is no kernel that does all of it.
   Made make_fused(const Contraction& contraction) {
+    if (NamedStep own = make_gemm(contraction, panels_); own.step) return {std::move(own.step), {std::string(own.name)}};
     if (StepPtr step = library_ ? library_->make_contraction(contraction) : nullptr) return {std::move(step), {std::string(library_->name())}};
     return {};
   }
@@ -53,6 +55,7 @@ class Kernels {
     return {std::move(step), std::move(kernels)};
   }
 
+  PanelCache panels_;
   std::unique_ptr<Library> library_ = open_library();
 };
 

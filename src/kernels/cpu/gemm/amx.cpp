@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/gemm/tiles.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#define REPRISE_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512vl,avx512bw,avx512dq")))
+
+namespace reprise::kernels::cpu {
+namespace {
+
+constexpr std::int64_t kTileRows = 16, kDepth = PanelForm::kBlockDepth, kTileColumns = PanelForm::kTileColumns, kColumns = 2 * kTileColumns;
+constexpr std::int64_t kLine = 64;  // bytes of a tile's row, and of a cache line
+
+/// What LDTILECFG reads.
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+/// Tiles 0, 1: results of the upper rows; 2, 3: of the lower; 4, 5: rows of a; 6, 7: columns of b.
+TileConfig configuration(std::int64_t upper, std::int64_t lower) {
+  TileConfig config;
+  const auto set = [&](int tile, std::int64_t rows) {
+    config.row_bytes[tile] = kLine;
+    config.rows[tile] = static_cast<std::uint8_t>(std::max<std::int64_t>(rows, 1));
+  };
+  for (const int tile : {0, 1, 4}) set(tile, upper);
+  for (const int tile : {2, 3, 5}) set(tile, lower);
+  for (const int tile : {6, 7}) set(tile, kTileRows);
+  return config;
+}
+
+/// Lines of the next panel, some with each step.
+struct Prefetch {
+  const std::byte* next = nullptr;
+  std::int64_t per_step = 0;
+
+  [[gnu::always_inline]] inline void step() {
+    for (std::int64_t i = 0; i < per_step; ++i, next += kLine) __builtin_prefetch(next, 0, 2);
+  }
+};
+
+/// The last columns of a block of rows where the depth is no whole number of blocks, followed by zeros.
+struct Tail {
+  alignas(64) std::uint16_t rows[2 * kTileRows][kDepth] = {};
+
+  void fill(const std::uint16_t* a, std::int64_t a_stride, std::int64_t count, std::int64_t columns) {
+    for (std::int64_t r = 0; r < count; ++r) std::memcpy(rows[r], a + r * a_stride, static_cast<std::size_t>(columns) * sizeof(std::uint16_t));
+  }
+};
+
+template <bool kLower>
+REPRISE_AMX inline void accumulate(const std::uint16_t* a, std::int64_t a_stride, const std::byte* b) {
+  _tile_loadd(6, b, kLine);
+  _tile_loadd(7, b + kTileRows * kLine, kLine);
+  _tile_loadd(4, a, a_stride * 2);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  if constexpr (kLower) {
+    _tile_loadd(5, a + kTileRows * a_stride, a_stride * 2);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
+/// Up to 16, or with `kLower` up to 32 rows times a panel.
+template <bool kLower>
+REPRISE_AMX void multiply(const std::uint16_t* a, std::int64_t a_stride, const Tail* tail, const std::byte* panel, std::int64_t depth, Prefetch& prefetch,
+                          float* tile) {
+  _tile_zero(0);
+  _tile_zero(1);
+  if constexpr (kLower) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  constexpr std::int64_t kBlockBytes = kDepth * kColumns * 2;
+  for (std::int64_t k = 0; k + kDepth <= depth; k += kDepth, panel += kBlockBytes) {
+    accumulate<kLower>(a + k, a_stride, panel);
+    prefetch.step();
+  }
+  if (depth % kDepth != 0) accumulate<kLower>(tail->rows[0], kDepth, panel);
+  constexpr std::int64_t kStride = kColumns * 4;
+  _tile_stored(0, tile, kStride);
+  _tile_stored(1, tile + kTileColumns, kStride);
+  if constexpr (kLower) {
+    _tile_stored(2, tile + kTileRows * kColumns, kStride);
+    _tile_stored(3, tile + kTileRows * kColumns + kTileColumns, kStride);
+  }
+}
+
+REPRISE_AMX void run(const TileJob& job) {
+  constexpr std::int64_t kRows = 2 * kTileRows;
+  const std::int64_t depth = job.form.depth, whole = job.rows / kRows, rest = job.rows % kRows, steps = (whole + (rest > 0 ? 1 : 0)) * (depth / kDepth);
+  const TileConfig full = configuration(kTileRows, kTileRows), last = configuration(std::min(rest, kTileRows), rest - kTileRows);
+  const auto panel_bytes = static_cast<std::int64_t>(job.form.panel_bytes());
+  if (whole > 0) _tile_loadconfig(&full);
+  for (std::int64_t p = job.first; p < job.last; ++p) {
+    const std::byte* panel = job.panels + p * panel_bytes;
+    Prefetch prefetch{panel + panel_bytes, p + 1 < job.form.panels() && steps > 0 ? (panel_bytes / kLine + steps - 1) / steps : 0};
+    const std::int64_t column = p * kColumns, columns = std::min(kColumns, job.form.columns - column);
+    for (std::int64_t row = job.row; row < job.row + job.rows; row += kRows) {
+      const std::int64_t rows = std::min(kRows, job.row + job.rows - row);
+      const auto* a = static_cast<const std::uint16_t*>(job.a) + row * job.a_stride;
+      Tail tail;
+      if (depth % kDepth != 0) tail.fill(a + depth / kDepth * kDepth, job.a_stride, rows, depth % kDepth);
+      alignas(64) float tile[kRows * kColumns];
+      if (rows < kRows) _tile_loadconfig(&last);
+      if (rows > kTileRows)
+        multiply<true>(a, job.a_stride, &tail, panel, depth, prefetch, tile);
+      else
+        multiply<false>(a, job.a_stride, &tail, panel, depth, prefetch, tile);
+      if (rows < kRows && whole > 0) _tile_loadconfig(&full);
+      job.finish->run(*job.finish, tile, kColumns, row, rows, column, columns);
+    }
+  }
+  _tile_release();
+}
+
+}  // namespace
+
+void run_amx_tiles(const TileJob& job) { run(job); }
+
+}  // namespace reprise::kernels::cpu
+
+#else
+
+namespace reprise::kernels::cpu {
+
+void run_amx_tiles(const TileJob&) {}  // machine_isa() is never amx
+
+}  // namespace reprise::kernels::cpu
+
+#endif

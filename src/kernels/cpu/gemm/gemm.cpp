@@ -1,0 +1,106 @@
+#include "kernels/cpu/gemm/gemm.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/gemm/tiles.h"
+#include "kernels/cpu/product.h"
+#include "kernels/parallel.h"
+#include "kernels/reference/step.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+bool has_dense_rows(const OperandRef& operand) { return operand.sizes[1] == 1 || operand.strides[1] == 1; }
+
+bool is_fixed(const StepSpec& spec, const OperandRef& w) {
+  return static_cast<std::size_t>(w.slot) < spec.fixed.size() && spec.fixed[static_cast<std::size_t>(w.slot)] != nullptr;
+}
+
+bool takes(const Product& p, const StepSpec& spec) {
+  if (p.y.rank != 2 || !has_dense_rows(p.a) || !has_dense_rows(p.y) || !is_fixed(spec, p.b)) return false;
+  return (!p.has_bias || is_row(p.bias)) && (!p.has_addend || has_dense_rows(p.addend));
+}
+
+struct Gemm {
+  Product operands;
+  PanelForm form;
+  PanelCache::Panels panels;  // null: in w's slot, streamed
+  TileKernel kernel = nullptr;
+  Finish::Run finish = nullptr;
+  std::int64_t rows = 0, block_rows = 0, row_blocks = 1, job_panels = 1;
+  int threads = 1;
+
+  /// A block's rows stay in the second-level cache while panels stream by.
+  void plan_jobs() {
+    constexpr std::int64_t kBlockBytes = 1 << 20, kRowUnit = 32;
+    const std::int64_t row_bytes = form.depth * static_cast<std::int64_t>(item_size(form.dtype));
+    const std::int64_t most = std::max<std::int64_t>(kBlockBytes / std::max<std::int64_t>(row_bytes, 1) / kRowUnit, 1) * kRowUnit;
+    row_blocks = (rows + most - 1) / most;
+    block_rows = ((rows + row_blocks - 1) / row_blocks + kRowUnit - 1) / kRowUnit * kRowUnit;
+    row_blocks = (rows + block_rows - 1) / block_rows;
+    // Enough work each to be worth a thread, and several jobs a thread, so that one that is held up does not hold up the others.
+    const std::int64_t cost = block_rows * form.depth * form.width() / 16, parts = threads == 1 ? 1 : 4 * threads;
+    job_panels = std::max((form.panels() + parts - 1) / parts, std::min(form.panels(), grain_for(cost)));
+  }
+
+  [[nodiscard]] std::int64_t panel_jobs() const { return (form.panels() + job_panels - 1) / job_panels; }
+
+  void run(void* const* bindings) const {
+    const auto& [a, w, y, bias, addend, has_bias, has_addend] = operands;
+    const Finish to{.run = finish,
+                    .bias = has_bias ? bias.at(bindings) : nullptr,
+                    .addend = has_addend ? addend.at(bindings) : nullptr,
+                    .y = y.at(bindings),
+                    .addend_stride = addend.strides[0],
+                    .y_stride = y.strides[0]};
+    const void* rows_of_a = a.at(bindings);
+    const std::byte* weights = panels ? panels.get() : w.at(bindings);
+    const std::int64_t jobs = panel_jobs();
+    parallel_jobs(threads, jobs * row_blocks, [&](std::int64_t job, int) {
+      const std::int64_t row = job / jobs * block_rows, first = job % jobs * job_panels;
+      kernel({.a = rows_of_a,
+              .a_stride = operands.a.strides[0],
+              .row = row,
+              .rows = std::min(block_rows, rows - row),
+              .panels = weights,
+              .form = form,
+              .first = first,
+              .last = std::min(first + job_panels, form.panels()),
+              .finish = &to});
+    });
+  }
+};
+
+}  // namespace
+
+NamedStep make_gemm(const Contraction& matmul, PanelCache& panels) {
+  const auto& spec = matmul.spec;
+  if (spec.op != core::Op::matmul) return {};
+  const auto product = describe_product(matmul);
+  if (!product || !takes(*product, spec)) return {};
+  const Product& p = *product;
+  const NamedTiles tiles = tile_kernel(p.y.dtype, active_isa());
+  const Finish::Run finish = finish_kernel(matmul.activation, p.y.dtype);
+  if (tiles.run == nullptr || finish == nullptr) return {};
+  Gemm gemm;
+  gemm.operands = p;
+  gemm.form = {p.y.dtype, p.b.sizes[0], p.b.sizes[1]};
+  gemm.kernel = tiles.run;
+  gemm.finish = finish;
+  gemm.rows = p.y.sizes[0];
+  gemm.threads = std::max(1, spec.threads);
+  gemm.plan_jobs();
+  const MatrixView weights{p.b.at(spec.fixed.data()), p.b.strides[0], p.b.strides[1]};
+  if (p.b.slot < spec.first_streamed_slot) {
+    gemm.panels = panels.pack(weights, gemm.form, gemm.threads);
+  } else {
+    const auto offset = p.b.offset * static_cast<std::int64_t>(item_size(p.b.dtype));
+    spec.packings->push_back({p.b.slot, gemm.form.bytes(), [weights, offset, form = gemm.form, threads = gemm.threads](const void* weight, void* packed) {
+                                pack_panels({static_cast<const std::byte*>(weight) + offset, weights.row_stride, weights.column_stride}, form, packed, threads);
+                              }});
+    gemm.operands.b.offset = 0;
+  }
+  return {reference::make_step([gemm](void* const* bindings) { gemm.run(bindings); }), tiles.name};
+}
+
+}  // namespace reprise::kernels::cpu
