@@ -2,13 +2,14 @@
 
 #include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/library.h"
+#include "kernels/cpu/own.h"
 #include "kernels/reference/epilogue.h"
 #include "kernels/reference/factories.h"
 
 namespace reprise::kernels::cpu {
 namespace {
 
-constexpr const char* kPlain = "reference";
+constexpr const char *kPlain = "reference", *kOwn = "cpu";
 
 struct Made {
   StepPtr step;
@@ -23,6 +24,7 @@ class Kernels {
 
  private:
   Made make_other(const StepSpec& spec) {
+    if (StepPtr step = make_own(spec)) return {std::move(step), {kOwn}};
     if (StepPtr step = library_ ? library_->make_other(spec) : nullptr) return {std::move(step), {std::string(library_->name())}};
     return {make_reference_step(spec), {kPlain}};
   }
