@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/cpu/gemm/tiles.h"
 
@@ -45,12 +44,24 @@ struct Prefetch {
   }
 };
 
+/// Memory is as the program says: the compiler does not see what tile instructions read.
+[[gnu::always_inline]] inline void settle_memory() { __asm__ volatile("" ::: "memory"); }
+
+REPRISE_AMX void configure(const TileConfig& config) {
+  settle_memory();
+  _tile_loadconfig(&config);
+}
+
 /// The last columns of a block of rows where the depth is no whole number of blocks, followed by zeros.
 struct Tail {
-  alignas(64) std::uint16_t rows[2 * kTileRows][kDepth] = {};
+  alignas(64) std::uint16_t rows[2 * kTileRows][kDepth];
 
   void fill(const std::uint16_t* a, std::int64_t a_stride, std::int64_t count, std::int64_t columns) {
-    for (std::int64_t r = 0; r < count; ++r) std::memcpy(rows[r], a + r * a_stride, static_cast<std::size_t>(columns) * sizeof(std::uint16_t));
+    for (std::int64_t r = 0; r < count; ++r) {
+      std::uint16_t* end = std::copy_n(a + r * a_stride, columns, rows[r]);
+      std::fill(end, rows[r] + kDepth, std::uint16_t{0});
+    }
+    settle_memory();
   }
 };
 
@@ -59,10 +70,10 @@ REPRISE_AMX inline void accumulate(const std::uint16_t* a, std::int64_t a_stride
   _tile_loadd(6, b, kLine);
   _tile_loadd(7, b + kTileRows * kLine, kLine);
   _tile_loadd(4, a, a_stride * 2);
+  if constexpr (kLower) _tile_loadd(5, a + kTileRows * a_stride, a_stride * 2);
   _tile_dpbf16ps(0, 4, 6);
   _tile_dpbf16ps(1, 4, 7);
   if constexpr (kLower) {
-    _tile_loadd(5, a + kTileRows * a_stride, a_stride * 2);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
@@ -98,7 +109,7 @@ REPRISE_AMX void run(const TileJob& job) {
   const std::int64_t depth = job.form.depth, whole = job.rows / kRows, rest = job.rows % kRows, steps = (whole + (rest > 0 ? 1 : 0)) * (depth / kDepth);
   const TileConfig full = configuration(kTileRows, kTileRows), last = configuration(std::min(rest, kTileRows), rest - kTileRows);
   const auto panel_bytes = static_cast<std::int64_t>(job.form.panel_bytes());
-  if (whole > 0) _tile_loadconfig(&full);
+  if (whole > 0) configure(full);
   for (std::int64_t p = job.first; p < job.last; ++p) {
     const std::byte* panel = job.panels + p * panel_bytes;
     Prefetch prefetch{panel + panel_bytes, p + 1 < job.form.panels() && steps > 0 ? (panel_bytes / kLine + steps - 1) / steps : 0};
@@ -109,12 +120,12 @@ REPRISE_AMX void run(const TileJob& job) {
       Tail tail;
       if (depth % kDepth != 0) tail.fill(a + depth / kDepth * kDepth, job.a_stride, rows, depth % kDepth);
       alignas(64) float tile[kRows * kColumns];
-      if (rows < kRows) _tile_loadconfig(&last);
+      if (rows < kRows) configure(last);
       if (rows > kTileRows)
         multiply<true>(a, job.a_stride, &tail, panel, depth, prefetch, tile);
       else
         multiply<false>(a, job.a_stride, &tail, panel, depth, prefetch, tile);
-      if (rows < kRows && whole > 0) _tile_loadconfig(&full);
+      if (rows < kRows && whole > 0) configure(full);
       job.finish->run(*job.finish, tile, kColumns, row, rows, column, columns);
     }
   }
