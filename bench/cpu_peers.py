@@ -85,6 +85,7 @@ def with_onnxruntime(name, folder, threads, dtype):
 
 
 def with_openvino(name, folder, threads, dtype):
+    import onnx
     import openvino
 
     core = openvino.Core()
@@ -92,8 +93,9 @@ def with_openvino(name, folder, threads, dtype):
     compiled = core.compile_model(core.read_model(onnx_file(name, folder)), "CPU", settings)
     _, inputs = build(name)
     request, feed = compiled.create_infer_request(), [x.numpy() for x in inputs]
-    for i, x in enumerate(feed):
-        request.set_input_tensor(i, openvino.Tensor(x, shared_memory=True))
+    names = [value.name for value in onnx.load(onnx_file(name, folder), load_external_data=False).graph.input]  # it orders them otherwise
+    for key, x in zip(names, feed, strict=True):
+        request.set_tensor(key, openvino.Tensor(x, shared_memory=True))
 
     def call():
         request.infer()

@@ -254,7 +254,6 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
     begin = c + 1;
   }
   add_piece(pieces, first_copy, begin, stage.end, false);
-  drop_pages_of(stage);
   ++counters_.stages_bound;
   entry.pieces = std::move(pieces);
 }
@@ -270,6 +269,7 @@ void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy
     if (c->op == core::Op::item) continue;
     built.push_back(builder.build(*c, *weights_, copies));
     copies += static_cast<int>(built.back().copies.size());
+    drop_pages_of(*c);
   }
   StageSteps arranged = arrange(*executable_, *weights_, begin, std::move(built));
   BoundPiece piece;
@@ -286,17 +286,15 @@ void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy
   pieces.push_back(std::move(piece));
 }
 
-/// Kernels that keep weights in a form of their own have read the file's for the last time.
-void ExecutionContext::drop_pages_of(const Stage& stage) const {
+/// Kernels that keep weights in a form of their own have read the file's for the last time; others read their pages again.
+void ExecutionContext::drop_pages_of(const plan::Command& command) const {
   const plan::Plan& plan = executable_->plan();
-  if (!plan.settings.enable_weight_streaming || !executable_->device()->host_visible()) return;
-  for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
-    for (const auto& operand : c->inputs) {
-      const auto& buffer = plan.buffers[static_cast<std::size_t>(operand.buffer)];
-      if (buffer.kind != plan::BufferKind::weight) continue;
-      const auto& weight = plan.weights[static_cast<std::size_t>(buffer.index)];
-      if (weight.mapped) base::drop_pages(weight.data.data(), weight.data.nbytes());
-    }
+  if (!executable_->device()->host_visible()) return;
+  for (const auto& operand : command.inputs) {
+    const auto& buffer = plan.buffers[static_cast<std::size_t>(operand.buffer)];
+    if (buffer.kind != plan::BufferKind::weight) continue;
+    const auto& weight = plan.weights[static_cast<std::size_t>(buffer.index)];
+    if (weight.mapped) base::drop_pages(weight.data.data(), weight.data.nbytes());
   }
 }
 

@@ -105,7 +105,7 @@ class ExecutionContext {
   void settle();
   void forget_lists(RecordReason why);
   void point_at_weights();
-  void drop_pages_of(const Stage& stage) const;
+  void drop_pages_of(const plan::Command& command) const;
   void grow(Arena& arena, std::size_t bytes);
   void make_room();
   void point_at_arena();

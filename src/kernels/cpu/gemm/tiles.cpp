@@ -22,6 +22,24 @@ template <class V>
   std::memcpy(&v, p, sizeof v);
 }
 
+/// Lines of the panel after the one in use, some with each step, so that it is near when its turn comes.
+struct Prefetch {
+  static constexpr std::int64_t kStep = 16, kLine = 64;  // rows of a panel; bytes
+  const std::byte* next = nullptr;
+  std::int64_t lines = 0;  // with each step
+
+  /// `passes` times all rows of `job`'s panel `p` are read while the next one comes; nothing is gained where there is one pass.
+  static Prefetch behind(const TileJob& job, std::int64_t p, std::int64_t passes) {
+    const auto bytes = static_cast<std::int64_t>(job.form.panel_bytes());
+    const std::int64_t steps = passes * (job.form.depth / kStep);
+    const bool useful = passes > 1 && steps > 0 && p + 1 < job.form.panels();
+    return {job.panels + (p + 1) * bytes, useful ? (bytes / kLine + steps - 1) / steps : 0};
+  }
+  [[gnu::always_inline]] inline void step() {
+    for (std::int64_t i = 0; i < lines; ++i, next += kLine) __builtin_prefetch(next, 0, 2);
+  }
+};
+
 // ---- f32: Rows rows times three vectors of columns at a time ----
 
 template <int Bytes, int Rows>
@@ -29,18 +47,22 @@ struct BlockF32 {
   using V = typename Vectors<Bytes>::Floats;
   static constexpr std::int64_t kPanel = 48, kLanes = Vectors<Bytes>::kLanes, kColumns = 3 * kLanes;
 
-  REPRISE_INLINE void run(const float* a, std::int64_t a_stride, const float* panel, std::int64_t depth, float* tile) {
+  REPRISE_INLINE void run(const float* a, std::int64_t a_stride, const float* panel, std::int64_t depth, Prefetch& prefetch, float* tile) {
     V sum[Rows][3];
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < 3; ++v) sum[r][v] = V{};
     }
+    for (std::int64_t k0 = 0; k0 < depth; k0 += Prefetch::kStep) {
+      prefetch.step();
+      const std::int64_t k1 = std::min(depth, k0 + Prefetch::kStep);
 #pragma GCC unroll 2
-    for (std::int64_t k = 0; k < depth; ++k, panel += kPanel) {
-      V b[3];
-      for (int v = 0; v < 3; ++v) load(b[v], panel + v * kLanes);
-      for (int r = 0; r < Rows; ++r) {
-        const float x = a[r * a_stride + k];
-        for (int v = 0; v < 3; ++v) sum[r][v] += x * b[v];
+      for (std::int64_t k = k0; k < k1; ++k, panel += kPanel) {
+        V b[3];
+        for (int v = 0; v < 3; ++v) load(b[v], panel + v * kLanes);
+        for (int r = 0; r < Rows; ++r) {
+          const float x = a[r * a_stride + k];
+          for (int v = 0; v < 3; ++v) sum[r][v] += x * b[v];
+        }
       }
     }
     for (int r = 0; r < Rows; ++r) std::memcpy(tile + r * kPanel, sum[r], sizeof sum[r]);
@@ -55,10 +77,12 @@ struct TilesF32 {
     for (std::int64_t p = job.first; p < job.last; ++p) {
       const auto* panel = reinterpret_cast<const float*>(job.panels + static_cast<std::size_t>(p) * job.form.panel_bytes());
       const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column);
+      Prefetch prefetch = Prefetch::behind(job, p, (job.rows + Rows - 1) / Rows);
       for (std::int64_t row = job.row; row < job.row + job.rows; row += Rows) {
         const std::int64_t rows = std::min<std::int64_t>(Rows, job.row + job.rows - row);
         alignas(64) float tile[Rows * kPanel];
-        block(rows, static_cast<const float*>(job.a) + row * job.a_stride, job.a_stride, panel, job.form.depth, tile, std::make_integer_sequence<int, Rows>());
+        block(rows, static_cast<const float*>(job.a) + row * job.a_stride, job.a_stride, panel, job.form.depth, prefetch, tile,
+              std::make_integer_sequence<int, Rows>());
         job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);
       }
     }
@@ -67,10 +91,10 @@ struct TilesF32 {
  private:
   /// The block of just as many rows as there are.
   template <int... Less>
-  REPRISE_INLINE void block(std::int64_t rows, const float* a, std::int64_t a_stride, const float* panel, std::int64_t depth, float* tile,
+  REPRISE_INLINE void block(std::int64_t rows, const float* a, std::int64_t a_stride, const float* panel, std::int64_t depth, Prefetch& prefetch, float* tile,
                             std::integer_sequence<int, Less...>) {
     for (std::int64_t c = 0; c < kPanel; c += BlockF32<Bytes, 1>::kColumns)
-      (void)((rows == Rows - Less && (BlockF32<Bytes, Rows - Less>::run(a, a_stride, panel + c, depth, tile + c), true)) || ...);
+      (void)((rows == Rows - Less && (BlockF32<Bytes, Rows - Less>::run(a, a_stride, panel + c, depth, prefetch, tile + c), true)) || ...);
   }
 };
 
