@@ -1,5 +1,6 @@
 #include "kernels/cpu/step_maker.h"
 
+#include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/library.h"
 #include "kernels/cpu/own.h"
@@ -32,7 +33,9 @@ class Kernels {
   /// Null: there is no kernel that does all of it.
   Made make_fused(const Contraction& contraction) {
     if (NamedStep own = make_gemm(contraction, panels_); own.step) return {std::move(own.step), {std::string(own.name)}};
+    if (StepPtr step = make_winograd(contraction, weights_)) return {std::move(step), {"winograd"}};
     if (StepPtr step = library_ ? library_->make_contraction(contraction) : nullptr) return {std::move(step), {std::string(library_->name())}};
+    if (StepPtr step = make_depthwise(contraction, weights_)) return {std::move(step), {"depthwise"}};
     return {};
   }
 
@@ -58,6 +61,7 @@ class Kernels {
   }
 
   PanelCache panels_;
+  WeightCache weights_;
   std::unique_ptr<Library> library_ = open_library();
 };
 

@@ -41,7 +41,9 @@ void pack_bf16(const MatrixView& from, const PanelForm& form, std::int64_t panel
   }
 }
 
-PanelCache::Panels allocate(std::size_t bytes) {
+}  // namespace
+
+std::shared_ptr<const std::byte> allocate_packed(std::size_t bytes) {
   constexpr std::size_t kLine = 64, kHugePage = std::size_t{2} << 20;
   const std::size_t unit = bytes >= kHugePage ? kHugePage : kLine;
   const std::size_t size = (std::max<std::size_t>(bytes, 1) + unit - 1) / unit * unit;
@@ -50,8 +52,6 @@ PanelCache::Panels allocate(std::size_t bytes) {
   if (unit == kHugePage) ::madvise(memory, size, MADV_HUGEPAGE);  // a wish: fewer translations while they stream by
   return {memory, [](const std::byte* p) { std::free(const_cast<std::byte*>(p)); }};
 }
-
-}  // namespace
 
 void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int threads) {
   const std::int64_t cost = form.width() * form.depth;
@@ -70,7 +70,7 @@ PanelCache::Panels PanelCache::pack(const MatrixView& from, const PanelForm& for
   const std::lock_guard lock(mutex_);
   auto& known = known_[{from.data, from.row_stride, from.column_stride, form.dtype, form.depth, form.columns}];
   if (Panels panels = known.lock()) return panels;
-  Panels made = allocate(form.bytes());
+  Panels made = allocate_packed(form.bytes());
   pack_panels(from, form, const_cast<std::byte*>(made.get()), threads);
   known = made;
   return made;

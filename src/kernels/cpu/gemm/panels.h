@@ -36,12 +36,15 @@ struct MatrixView {
   std::int64_t row_stride = 0, column_stride = 0;
 };
 
+/// Memory for packed weights: aligned to 64 bytes, or to 2 MiB where large. Throws OutOfMemory.
+std::shared_ptr<const std::byte> allocate_packed(std::size_t bytes);
+
 void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int threads);
 
 /// One copy for all steps that want the same of the same. Thread safe.
 class PanelCache {
  public:
-  using Panels = std::shared_ptr<const std::byte>;  // 64-byte aligned, or to 2 MiB where large
+  using Panels = std::shared_ptr<const std::byte>;
   /// Throws OutOfMemory.
   Panels pack(const MatrixView& from, const PanelForm& form, int threads);
 

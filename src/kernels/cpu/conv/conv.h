@@ -1,0 +1,15 @@
+// Convolutions of our own.
+#pragma once
+
+#include "kernels/cpu/contraction.h"
+#include "kernels/cpu/conv/weights.h"
+
+namespace reprise::kernels::cpu {
+
+/// One channel a group: sums in f32, rows widened once. Null: another convolution, or an activation without a vector form.
+StepPtr make_depthwise(const Contraction& conv, WeightCache& weights);
+
+/// 3x3 windows one apart, f32, with fewer products than the definition has, where images are large enough for that to pay. Null: another convolution.
+StepPtr make_winograd(const Contraction& conv, WeightCache& weights);
+
+}  // namespace reprise::kernels::cpu

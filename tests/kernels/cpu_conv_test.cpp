@@ -1,0 +1,146 @@
+// Own convolutions on the CPU, for every instruction set that this machine has. The oracle computes in double.
+#include <algorithm>
+
+#include "kernels/cpu/conv/conv.h"
+#include "kernels/cpu_run.h"
+#include "kernels/isa.h"
+#include "kernels/support.h"
+
+namespace reprise::kernels::test {
+namespace {
+
+struct Case {
+  Sizes in, kernel;  // spatial
+  std::int64_t from = 16, to = 16, groups = 1, batch = 1, stride = 1, padding = 1, dilation = 1;
+  Activation activation = Activation::identity;
+  bool bias = true, addend = false, streamed = false;
+  int threads = 1;
+};
+
+using Make = cpu::StepPtr (*)(const cpu::Contraction&, cpu::WeightCache&);
+
+Sizes joined(Sizes a, const Sizes& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+Sizes output(const Case& c) {
+  Sizes out;
+  for (std::size_t d = 0; d < c.in.size(); ++d) out.push_back((c.in[d] + 2 * c.padding - c.dilation * (c.kernel[d] - 1) - 1) / c.stride + 1);
+  return joined({c.batch, c.to}, out);
+}
+
+/// The same elements with the channels innermost.
+Tensor channels_last(const Tensor& t) {
+  Sizes strides(t.sizes().size());
+  std::int64_t step = t.sizes()[1];
+  strides[1] = 1;
+  for (std::size_t d = strides.size(); d-- > 0;) {
+    if (d == 1) continue;
+    strides[d] = step;
+    step *= t.sizes()[d];
+  }
+  Tensor result = Tensor::zeros(Sizes{t.numel()}, t.dtype()).as_strided(t.sizes(), strides);
+  tensor::copy_into(result, t);
+  return result;
+}
+
+double activate(Activation activation, double x) {
+  const double gate = std::clamp(x + 3, 0.0, 6.0) / 6;
+  if (activation == Activation::relu) return std::max(x, 0.0);
+  if (activation == Activation::sigmoid) return 1 / (1 + std::exp(-x));
+  if (activation == Activation::silu) return x / (1 + std::exp(-x));
+  if (activation == Activation::hardsigmoid) return gate;
+  return activation == Activation::hardswish ? x * gate : x;
+}
+
+core::Attrs attrs_of(const Case& c) {
+  const std::size_t n = c.in.size();
+  return {{"stride", ints(Sizes(n, c.stride))},
+          {"padding", ints(Sizes(n, c.padding))},
+          {"dilation", ints(Sizes(n, c.dilation))},
+          {"groups", integer(c.groups)},
+          {"transposed", false},
+          {"has_bias", c.bias}};
+}
+
+Values expected(const Case& c, std::vector<Tensor> inputs, const Values& addend) {
+  for (Tensor& t : inputs) t = tensor(t.sizes(), values(t), DType::f64);
+  const Tensor y = empty(output(c), DType::f64);
+  run_reference(core::Op::conv, attrs_of(c), inputs, std::vector{y});
+  Values result = values(y);
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = activate(c.activation, result[i] + (c.addend ? addend[i] : 0));
+  return result;
+}
+
+/// Whether `make` takes it.
+bool check(const Case& c, DType dtype, Make make, double tolerated) {
+  const Tensor x = channels_last(random(joined({c.batch, c.from}, c.in), dtype, Layout::rows, 1));
+  const Tensor w = random(joined({c.to, c.from / c.groups}, c.kernel), dtype, Layout::rows, 2), bias = random({c.to}, dtype, Layout::rows, 3);
+  const Tensor addend = channels_last(random(output(c), dtype, Layout::rows, 4)), y = channels_last(empty(output(c), dtype));
+  CpuRun run({.threads = c.threads, .fixed = {1}, .streamed = c.streamed});
+  const OperandRef added = run.operand(addend);
+  cpu::WeightCache weights;
+  std::vector<Tensor> inputs{x, w};
+  if (c.bias) inputs.push_back(bias);
+  bool made = false;
+  const core::Attrs attrs = attrs_of(c);
+  run.make(core::Op::conv, attrs, inputs, {y}, [&](const StepSpec& spec) {
+    cpu::StepPtr step = make({.spec = spec, .addend = c.addend ? &added : nullptr, .activation = c.activation}, weights);
+    made = step != nullptr;
+    return step;
+  });
+  if (!made) return false;
+  run.run();
+  const std::string what = std::string(reprise::name(dtype)) + ", " + std::to_string(c.from) + " channels, " + std::to_string(c.in.back()) + " columns";
+  expect_near(y, expected(c, inputs, values(addend)), tolerated, what);
+  return true;
+}
+
+void check_all(const std::vector<Case>& cases, const std::vector<DType>& dtypes, Make make, double f32_tolerance) {
+  for (const std::string& isa : machine_isas()) {
+    SCOPED_TRACE(isa);
+    const IsaScope scope(isa);
+    for (const DType dtype : dtypes) {
+      for (const Case& c : cases) EXPECT_TRUE(check(c, dtype, make, dtype == DType::f32 ? f32_tolerance : tolerance(dtype)));
+    }
+  }
+}
+
+Case depthwise(Case c) {
+  c.to = c.groups = c.from;
+  return c;
+}
+
+TEST(CpuConv, DepthwiseAgreesWithTheDefinition) {
+  check_all({depthwise({.in = {7, 7}, .kernel = {5, 5}, .from = 40, .padding = 2, .activation = Activation::hardswish}),
+             depthwise({.in = {14, 15}, .kernel = {3, 3}, .from = 24, .batch = 2, .addend = true, .threads = 3}),
+             depthwise({.in = {29, 31}, .kernel = {3, 3}, .from = 16, .stride = 2, .activation = Activation::relu, .threads = 2}),
+             depthwise({.in = {12, 20}, .kernel = {3, 2}, .from = 7, .padding = 2, .dilation = 2, .bias = false, .streamed = true}),
+             depthwise({.in = {17, 13}, .kernel = {4, 3}, .from = 33, .stride = 3, .padding = 0, .activation = Activation::silu, .threads = 2}),
+             depthwise({.in = {50}, .kernel = {7}, .from = 19, .padding = 3, .activation = Activation::sigmoid}),
+             depthwise({.in = {56, 56}, .kernel = {3, 3}, .from = 72, .activation = Activation::hardsigmoid, .threads = 2})},
+            {DType::f32, DType::bf16}, &cpu::make_depthwise, tolerance(DType::f32));
+}
+
+// More is lost than by the definition: the transforms' factors are up to 8.
+TEST(CpuConv, WinogradAgreesWithTheDefinition) {
+  check_all({{.in = {28, 28}, .kernel = {3, 3}, .from = 64, .to = 128, .activation = Activation::relu, .addend = true, .threads = 2},
+             {.in = {27, 33}, .kernel = {3, 3}, .from = 16, .to = 80, .padding = 0, .bias = false, .streamed = true},
+             {.in = {25, 26}, .kernel = {3, 3}, .from = 48, .to = 16, .batch = 2, .padding = 2, .activation = Activation::hardswish, .threads = 3},
+             {.in = {14, 13}, .kernel = {3, 3}, .from = 160, .to = 144, .activation = Activation::silu, .threads = 2},
+             {.in = {15, 14}, .kernel = {3, 3}, .from = 144, .to = 128, .batch = 2, .addend = true}},
+            {DType::f32}, &cpu::make_winograd, 3e-5);
+}
+
+TEST(CpuConv, EachTakesItsOwn) {
+  const Case square{.in = {28, 28}, .kernel = {3, 3}, .from = 16, .to = 16};
+  EXPECT_FALSE(check(square, DType::f32, &cpu::make_depthwise, 0));
+  EXPECT_FALSE(check(square, DType::bf16, &cpu::make_winograd, 0));
+  EXPECT_FALSE(check({.in = {28, 28}, .kernel = {3, 3}, .stride = 2}, DType::f32, &cpu::make_winograd, 0));
+  EXPECT_FALSE(check({.in = {28, 28}, .kernel = {3, 3}, .activation = Activation::tanh}, DType::f32, &cpu::make_winograd, 0));
+  EXPECT_FALSE(check({.in = {7, 7}, .kernel = {3, 3}}, DType::f32, &cpu::make_winograd, 0));
+}
+
+}  // namespace
+}  // namespace reprise::kernels::test
