@@ -125,7 +125,7 @@ TEST(CpuGemm, TakesWhatItCanOnly) {
     return made;
   };
   const Tensor a = random({4, 8}), w = random({8, 6}), y = empty({4, 6}, DType::f32);
-  EXPECT_EQ(takes(a, w, y, {1}), machine_isa() >= Isa::avx2);
+  EXPECT_EQ(takes(a, w, y, {1}), active_isa() >= Isa::avx2);
   EXPECT_FALSE(takes(a, w, y, {}));
   EXPECT_FALSE(takes(random({4, 8}, DType::f32, Layout::columns), w, y, {1}));
   EXPECT_FALSE(takes(random({4, 8}, DType::f64), random({8, 6}, DType::f64), empty({4, 6}, DType::f64), {1}));

@@ -20,7 +20,9 @@ template <int W>
 struct VectorTypes {
   using F [[gnu::vector_size(4 * W)]] = float;
   using U [[gnu::vector_size(4 * W)]] = std::uint32_t;
+  using I [[gnu::vector_size(4 * W)]] = std::int32_t;
   using H [[gnu::vector_size(2 * W)]] = std::uint16_t;
+  using Pairs [[gnu::vector_size(4 * W)]] = std::uint16_t;
 };
 template <int W>
 using Floats = typename VectorTypes<W>::F;
@@ -42,22 +44,35 @@ template <class V>
 REPRISE_INLINE void store(float* p, V v) {
   std::memcpy(p, &v, sizeof v);
 }
+template <class V, int... I>
+REPRISE_INLINE V widen(Halves<V> h, std::integer_sequence<int, I...>) {
+  return reinterpret_cast<V>(__builtin_shufflevector(Halves<V>{}, h, (I % 2 * kWidth<V> + I / 2)...));
+}
+template <class V, int... I>
+REPRISE_INLINE Halves<V> upper_halves(V v, std::integer_sequence<int, I...>) {
+  const auto pairs = reinterpret_cast<typename VectorTypes<kWidth<V>>::Pairs>(v);
+  return __builtin_shufflevector(pairs, pairs, (2 * I + 1)...);
+}
 template <class V>
 REPRISE_INLINE V load(const BFloat16* p) {
   Halves<V> h;
   std::memcpy(&h, p, sizeof h);
-  return reinterpret_cast<V>(__builtin_convertvector(h, Bits<V>) << 16);
+  return widen<V>(h, std::make_integer_sequence<int, 2 * kWidth<V>>{});
 }
-/// Rounds to nearest even; a NaN stays one.
+/// By its bits: comparisons of a vector with itself become one of each lane.
 template <class V>
-REPRISE_INLINE Bits<V> bf16_bits(V v) {
+REPRISE_INLINE auto is_nan(V v) {
+  return (reinterpret_cast<typename VectorTypes<kWidth<V>>::I>(v) & 0x7fffffff) > 0x7f800000;
+}
+/// v rounded to nearest even to bf16, which the upper half of each lane holds then; a NaN stays one.
+template <class V>
+REPRISE_INLINE V rounded_to_bf16(V v) {
   const auto u = reinterpret_cast<Bits<V>>(v);
-  const Bits<V> rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-  return v != v ? (u >> 16) | 0x40 : rounded;
+  return reinterpret_cast<V>(is_nan(v) ? u | 0x400000 : u + 0x7fff + ((u >> 16) & 1));
 }
 template <class V>
 REPRISE_INLINE void store(BFloat16* p, V v) {
-  const auto h = __builtin_convertvector(bf16_bits(v), Halves<V>);
+  const auto h = upper_halves(rounded_to_bf16(v), std::make_integer_sequence<int, kWidth<V>>{});
   std::memcpy(static_cast<void*>(p), &h, sizeof h);
 }
 
@@ -119,28 +134,30 @@ REPRISE_INLINE void transpose(V (&rows)[kWidth<V>]) {
   }
 }
 
+template <int kBy, class V, int... I>
+REPRISE_INLINE V rotated(V v, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(v, v, ((I + kBy) % kWidth<V>)...);
+}
+/// All lanes joined by join(V, V), in every lane.
+template <class V, int kBy = kWidth<V> / 2, class Join>
+REPRISE_INLINE V join_lanes(V v, const Join& join) {
+  const V joined = join(v, rotated<kBy>(v, std::make_integer_sequence<int, kWidth<V>>{}));
+  if constexpr (kBy == 1)
+    return joined;
+  else
+    return join_lanes<V, kBy / 2>(joined, join);
+}
+
+#define REPRISE_INLINE_LAMBDA __attribute__((always_inline))
+
 /// Of all lanes.
 template <class V>
 REPRISE_INLINE float sum_of(V v) {
-  float lanes[kWidth<V>];
-  store(lanes, v);
-#pragma GCC unroll 4
-  for (int width = kWidth<V> / 2; width > 0; width /= 2) {
-#pragma GCC unroll 8
-    for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-  }
-  return lanes[0];
+  return join_lanes(v, [](V a, V b) REPRISE_INLINE_LAMBDA { return a + b; })[0];
 }
 template <class V>
 REPRISE_INLINE float largest_of(V v) {
-  float lanes[kWidth<V>];
-  store(lanes, v);
-#pragma GCC unroll 4
-  for (int width = kWidth<V> / 2; width > 0; width /= 2) {
-#pragma GCC unroll 8
-    for (int i = 0; i < width; ++i) lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
-  }
-  return lanes[0];
+  return join_lanes(v, [](V a, V b) REPRISE_INLINE_LAMBDA { return larger_of(a, b); })[0];
 }
 
 /// The polynomial of exp2_of: of degree 6, relative error 2e-9.
