@@ -1,5 +1,5 @@
-// How calls of one module from several threads scale: `bench_concurrent_callers MODEL.rpz|MODEL.pt2 [CALLERS=2] [SECONDS=2]`. Each caller runs into
-// tensors of its own, one thread inside a call. Prints calls per second for 1 … CALLERS and the factor over one caller.
+// How calls of one module from several threads scale: `bench_concurrent_callers MODEL.rpz|MODEL.pt2 [CALLERS=2] [SECONDS=2] [THREADS=1]`. Each caller runs
+// into tensors of its own; THREADS inside a call. Prints calls per second for 1 … CALLERS and the factor over one caller.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,10 +19,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-reprise::Module load(const std::string& path) {
+reprise::Module load(const std::string& path, int threads) {
   if (path.ends_with(".rpz")) return reprise::Module::load(path);
   reprise::CompileOptions options;
-  options.threads = 1;
+  options.threads = threads;
   return reprise::compile(reprise::load_program(path), options);
 }
 
@@ -72,11 +72,11 @@ double calls_per_second(const reprise::Module& module, int callers, double secon
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fputs("usage: bench_concurrent_callers MODEL.rpz|MODEL.pt2 [CALLERS] [SECONDS]\n", stderr);
+    std::fputs("usage: bench_concurrent_callers MODEL.rpz|MODEL.pt2 [CALLERS] [SECONDS] [THREADS]\n", stderr);
     return 2;
   }
   try {
-    const auto module = load(argv[1]);
+    const auto module = load(argv[1], argc > 4 ? std::atoi(argv[4]) : 1);
     const int most = argc > 2 ? std::atoi(argv[2]) : 2;
     const double seconds = argc > 3 ? std::atof(argv[3]) : 2;
     double one = 0;

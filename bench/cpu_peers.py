@@ -36,6 +36,8 @@ def build(name):
         return Pointwise().eval(), (torch.randn(1, 3, 224, 224),)
     maker, inputs = zoo.FIXED[model]
     module = zoo.trained_like(maker())
+    if model == "minilm":
+        return module, zoo.masked_tokens(1)
     if not batch:
         return module, inputs()
     return module, zoo.images(int(batch)) if model.startswith("resnet") else zoo.masked_tokens(int(batch))

@@ -29,11 +29,12 @@ def cases(folder: pathlib.Path, names: list[str]):
                 yield file, inputs, expected
 
 
-def run(reprise: str, case) -> tuple[str, int, str]:
+def run(reprise: str, case, flags: list[str]) -> tuple[str, int, str]:
     file, inputs, expected = case
     words = file.name.split(".")
     dtype = next((w for w in words if w in TOLERANCES), None)
     command = [reprise, "run", str(file), "--inputs", str(inputs), "--expect", str(expected)]
+    command += flags
     if dtype:
         command += ["--rtol", str(TOLERANCES[dtype]), "--atol", "1e-6"]
     try:
@@ -53,12 +54,13 @@ def main() -> int:
     parser.add_argument("reprise")
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--flags", default="", help="further ones of `reprise run`: --flags='--threads 3 --cpu-isa avx2'")
     parser.add_argument("--verbose", action="store_true", help="the whole output of what fails")
     options = parser.parse_args()
     passed = failed = 0
     known, differ, agree = known_differences(), set(), set()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, code, text in pool.map(lambda case: run(options.reprise, case), cases(options.folder, options.names)):
+        for name, code, text in pool.map(lambda case: run(options.reprise, case, options.flags.split()), cases(options.folder, options.names)):
             case = name.removesuffix(".pt2").removesuffix(".core")
             if case in known:
                 (agree if code == 0 else differ).add(case)

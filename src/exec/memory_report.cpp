@@ -30,6 +30,12 @@ std::size_t peak_live(const std::vector<BufferLife>& lives) {
 
 }  // namespace
 
+std::vector<std::size_t> buffer_bytes(const plan::Plan& plan) {
+  std::vector<std::size_t> bytes;
+  for (const auto& buffer : plan.buffers) bytes.push_back(buffer.dynamic ? 0 : bytes_at_opt(buffer.size_bytes, plan));
+  return bytes;
+}
+
 MemoryReport report_memory(const plan::Plan& plan) {
   MemoryReport report;
   for (const auto& weight : plan.weights) report.weight_bytes += weight.data.nbytes();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "plan/plan.h"
 
@@ -17,5 +18,8 @@ struct MemoryReport {
 };
 
 MemoryReport report_memory(const plan::Plan& plan);
+
+/// Bytes of every buffer at the first profile's opt sizes; 0 for those that data sizes.
+std::vector<std::size_t> buffer_bytes(const plan::Plan& plan);
 
 }  // namespace reprise::exec

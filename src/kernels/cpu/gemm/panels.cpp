@@ -45,12 +45,11 @@ void pack_bf16(const MatrixView& from, const PanelForm& form, std::int64_t panel
 
 std::shared_ptr<const std::byte> allocate_packed(std::size_t bytes) {
   constexpr std::size_t kLine = 64, kHugePage = std::size_t{2} << 20;
-  const std::size_t unit = bytes >= kHugePage ? kHugePage : kLine;
-  const std::size_t size = (std::max<std::size_t>(bytes, 1) + unit - 1) / unit * unit;
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(unit, size));
-  REPRISE_CHECK(memory != nullptr, OutOfMemory, "[kernels/pack] no memory for packed weights (want {} bytes)", bytes);
-  if (unit == kHugePage) ::madvise(memory, size, MADV_HUGEPAGE);  // a wish: fewer translations while they stream by
-  return {memory, [](const std::byte* p) { std::free(const_cast<std::byte*>(p)); }};
+  void* memory = nullptr;
+  const int status = ::posix_memalign(&memory, bytes >= kHugePage ? kHugePage : kLine, std::max<std::size_t>(bytes, 1));
+  REPRISE_CHECK(status == 0, OutOfMemory, "[kernels/pack] no memory for packed weights (want {} bytes)", bytes);
+  if (bytes >= kHugePage) ::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: fewer translations while they stream by
+  return {static_cast<std::byte*>(memory), [](const std::byte* p) { std::free(const_cast<std::byte*>(p)); }};
 }
 
 void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int threads) {
