@@ -50,6 +50,7 @@ double activate(Activation activation, double x) {
   if (activation == Activation::relu) return std::max(x, 0.0);
   if (activation == Activation::sigmoid) return 1 / (1 + std::exp(-x));
   if (activation == Activation::silu) return x / (1 + std::exp(-x));
+  if (activation == Activation::gelu) return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
   if (activation == Activation::hardsigmoid) return gate;
   return activation == Activation::hardswish ? x * gate : x;
 }
@@ -76,7 +77,7 @@ Values expected(const Case& c, std::vector<Tensor> inputs, const Values& addend)
 /// Whether `make` takes it.
 bool check(const Case& c, DType dtype, Make make, double tolerated) {
   const Tensor x = channels_last(random(joined({c.batch, c.from}, c.in), dtype, Layout::rows, 1));
-  const Tensor w = random(joined({c.to, c.from / c.groups}, c.kernel), dtype, Layout::rows, 2), bias = random({c.to}, dtype, Layout::rows, 3);
+  const Tensor w = channels_last(random(joined({c.to, c.from / c.groups}, c.kernel), dtype, Layout::rows, 2)), bias = random({c.to}, dtype, Layout::rows, 3);
   const Tensor addend = channels_last(random(output(c), dtype, Layout::rows, 4)), y = channels_last(empty(output(c), dtype));
   CpuRun run({.threads = c.threads, .fixed = {1}, .streamed = c.streamed});
   const OperandRef added = run.operand(addend);
@@ -133,9 +134,32 @@ TEST(CpuConv, WinogradAgreesWithTheDefinition) {
             {DType::f32}, &cpu::make_winograd, 3e-5);
 }
 
+cpu::StepPtr make_product(const cpu::Contraction& conv, cpu::WeightCache& weights) { return cpu::make_conv_product(conv, weights).step; }
+
+TEST(CpuConv, ProductAgreesWithTheDefinition) {
+  const std::vector<Case> cases{
+      {.in = {9, 11}, .kernel = {1, 1}, .from = 40, .to = 24, .padding = 0, .activation = Activation::hardsigmoid},
+      {.in = {9, 11}, .kernel = {1, 1}, .from = 33, .to = 65, .batch = 2, .padding = 0, .addend = true, .streamed = true, .threads = 2},
+      {.in = {9, 11}, .kernel = {1, 1}, .from = 64, .to = 32, .stride = 2, .padding = 0, .activation = Activation::relu, .addend = true},
+      {.in = {1, 1}, .kernel = {1, 1}, .from = 96, .to = 24, .padding = 0, .bias = false, .threads = 3},
+      {.in = {20, 21}, .kernel = {3, 3}, .from = 3, .to = 16, .stride = 2, .activation = Activation::hardswish, .threads = 2},
+      {.in = {12, 10}, .kernel = {3, 2}, .from = 20, .to = 50, .batch = 2, .padding = 2, .dilation = 2, .addend = true, .threads = 3},
+      {.in = {40, 40}, .kernel = {5, 5}, .from = 32, .to = 40, .padding = 3, .activation = Activation::gelu, .streamed = true, .threads = 2},
+      {.in = {65}, .kernel = {7}, .from = 13, .to = 8, .stride = 3, .padding = 5}};
+  for (const std::string& isa : machine_isas()) {
+    if (isa == "plain") continue;
+    SCOPED_TRACE(isa);
+    const IsaScope scope(isa);
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      for (const Case& c : cases) EXPECT_TRUE(check(c, dtype, &make_product, tolerance(dtype)));
+    }
+  }
+}
+
 TEST(CpuConv, EachTakesItsOwn) {
   const Case square{.in = {28, 28}, .kernel = {3, 3}, .from = 16, .to = 16};
   EXPECT_FALSE(check(square, DType::f32, &cpu::make_depthwise, 0));
+  EXPECT_FALSE(check(depthwise(square), DType::f32, &make_product, 0));
   EXPECT_FALSE(check(square, DType::bf16, &cpu::make_winograd, 0));
   EXPECT_FALSE(check({.in = {28, 28}, .kernel = {3, 3}, .stride = 2}, DType::f32, &cpu::make_winograd, 0));
   EXPECT_FALSE(check({.in = {28, 28}, .kernel = {3, 3}, .activation = Activation::tanh}, DType::f32, &cpu::make_winograd, 0));

@@ -33,10 +33,25 @@ class Kernels {
   /// Null: there is no kernel that does all of it.
   Made make_fused(const Contraction& contraction) {
     if (NamedStep own = make_gemm(contraction, panels_); own.step) return {std::move(own.step), {std::string(own.name)}};
-    if (StepPtr step = make_winograd(contraction, weights_)) return {std::move(step), {"winograd"}};
-    if (StepPtr step = library_ ? library_->make_contraction(contraction) : nullptr) return {std::move(step), {std::string(library_->name())}};
-    if (StepPtr step = make_depthwise(contraction, weights_)) return {std::move(step), {"depthwise"}};
-    return {};
+    if (contraction.spec.op == core::Op::conv) return make_conv(contraction);
+    return ask_library(contraction);
+  }
+
+  Made make_conv(const Contraction& conv) {
+    if (StepPtr step = make_winograd(conv, weights_)) return {std::move(step), {"winograd"}};
+    const bool own_first = is_better_product(conv);
+    if (!own_first) {
+      if (Made made = ask_library(conv); made.step) return made;
+    }
+    if (NamedStep own = make_conv_product(conv, weights_); own.step) return {std::move(own.step), {std::string(own.name)}};
+    if (StepPtr step = make_depthwise(conv, weights_)) return {std::move(step), {"depthwise"}};
+    return own_first ? ask_library(conv) : Made();
+  }
+
+  Made ask_library(const Contraction& contraction) {
+    StepPtr step = library_ ? library_->make_contraction(contraction) : nullptr;
+    if (!step) return {};
+    return {std::move(step), {std::string(library_->name())}};
   }
 
   /// Whatever epilogue the attributes hold.

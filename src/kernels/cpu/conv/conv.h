@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/contraction.h"
 #include "kernels/cpu/conv/weights.h"
+#include "kernels/cpu/gemm/gemm.h"
 
 namespace reprise::kernels::cpu {
 
@@ -11,5 +12,10 @@ StepPtr make_depthwise(const Contraction& conv, WeightCache& weights);
 
 /// 3x3 windows one apart, f32, with fewer products than the definition has, where images are large enough for that to pay. Null: another convolution.
 StepPtr make_winograd(const Contraction& conv, WeightCache& weights);
+
+/// Whether the next is faster than libraries are.
+bool is_better_product(const Contraction& conv);
+/// As a matrix product. No step: groups, or no fast kernel on this machine.
+NamedStep make_conv_product(const Contraction& conv, WeightCache& weights);
 
 }  // namespace reprise::kernels::cpu

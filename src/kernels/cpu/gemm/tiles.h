@@ -24,6 +24,9 @@ struct Finish {
 /// For this machine. Null: it has no code for the activation or the dtype.
 Finish::Run finish_kernel(Activation activation, DType result);
 
+/// The same for bf16 on processors with matrix units. Null: as above.
+Finish::Run amx_finish_kernel(Activation activation);
+
 /// Rows `row` to `row` + `rows` of the product with panels `first` to `last`.
 struct TileJob {
   const void* a = nullptr;  // the matrix: rows `a_stride` elements apart, dense columns
