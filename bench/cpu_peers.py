@@ -1,8 +1,8 @@
 """Whole models on the CPU beside ONNX Runtime, OpenVINO and torch.compile: cpu_peers.py REPRISE MODELS [--names …] [--threads 1 2] [--dtypes f32 bf16] [--json FILE]
 
 MODELS is the folder that tests/models/zoo.py writes (.pt2, inputs, expected outputs). One process each; rounds go around all contenders, so that what slows the
-machine slows all of them; the number is the median call of the median round, in milliseconds. Outputs are compared with PyTorch's in f32 after the timing. Peers
-that are not installed are left out, by name. ONNX Runtime has no bf16 on CPUs. Packages: torch, torchvision, transformers, onnxruntime, onnxscript, openvino.
+machine slows all of them; the number is the median call of the median round, in milliseconds; the start is loading (compiling, for torch) and the first call. Outputs are compared with PyTorch's in f32 after
+the timing. Peers that are not installed are left out, by name. ONNX Runtime has no bf16 on CPUs. Packages: torch, torchvision, transformers, onnxruntime, onnxscript, openvino.
 """
 
 import argparse
@@ -75,12 +75,23 @@ def onnx_file(name, folder):
     return path
 
 
+START = []  # seconds of this process to have the model ready, and of its first call
+
+
+def timed(action):
+    begin = time.perf_counter()
+    result = action()
+    START.append(time.perf_counter() - begin)
+    return result
+
+
 def with_onnxruntime(name, folder, threads, dtype):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    session = onnxruntime.InferenceSession(onnx_file(name, folder), options, providers=["CPUExecutionProvider"])
+    path = onnx_file(name, folder)
+    session = timed(lambda: onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
     _, inputs = build(name)
     feed = {spec.name: x.numpy() for spec, x in zip(session.get_inputs(), inputs)}
     return lambda: session.run(None, feed)
@@ -92,14 +103,15 @@ def with_openvino(name, folder, threads, dtype):
 
     core = openvino.Core()
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": dtype}
-    compiled = core.compile_model(core.read_model(onnx_file(name, folder)), "CPU", settings)
+    path = onnx_file(name, folder)
+    compiled = timed(lambda: core.compile_model(core.read_model(path), "CPU", settings))
     _, inputs = build(name)
     request, feed = compiled.create_infer_request(), [x.numpy() for x in inputs]
-    names = [value.name for value in onnx.load(onnx_file(name, folder), load_external_data=False).graph.input]  # it orders them otherwise
+    names = [value.name for value in onnx.load(path, load_external_data=False).graph.input]  # it orders them otherwise
     for key, x in zip(names, feed, strict=True):
         request.set_tensor(key, openvino.Tensor(x, shared_memory=True))
 
-    def call():
+    def call(feed=feed):  # the request does not own what it reads
         request.infer()
         return [request.get_output_tensor(i).data for i in range(len(compiled.outputs))]
 
@@ -123,7 +135,6 @@ def with_inductor(name, folder, threads, dtype):
         with torch.no_grad():
             return [y.float().numpy() for y in flat(compiled(*inputs))]
 
-    call()
     return call
 
 
@@ -139,6 +150,7 @@ def difference(outputs, folder, name):
 def work(peer, name, folder, threads, dtype):
     """A peer's process: prints its readiness, then a line of JSON for every line it reads."""
     call = {"onnxruntime": with_onnxruntime, "openvino": with_openvino, "inductor": with_inductor}[peer](name, folder, threads, dtype)
+    timed(call)
     for _ in range(3):
         outputs = call()
     print("ready", flush=True)
@@ -148,7 +160,7 @@ def work(peer, name, folder, threads, dtype):
             begin = time.perf_counter()
             outputs = call()
             times.append(time.perf_counter() - begin)
-        print(json.dumps({"ms": statistics.median(times) * 1e3, "error": difference(outputs, folder, name)}), flush=True)
+        print(json.dumps({"ms": statistics.median(times) * 1e3, "error": difference(outputs, folder, name), "start_ms": sum(START) * 1e3}), flush=True)
 
 
 class Peer:
@@ -181,7 +193,8 @@ class Reprise:
 
     def measure(self, seconds):
         done = subprocess.run([self.options.reprise, "bench", self.module, "--seconds", str(seconds), "--cudagraphs", "--json"], capture_output=True, text=True, check=True)
-        return {"ms": json.loads(done.stdout)["latency_ms"]["run"]["p50"], "error": self.error}
+        report = json.loads(done.stdout)
+        return {"ms": report["latency_ms"]["run"]["p50"], "error": self.error, "start_ms": report["load_ms"] + report["first_call_ms"]}
 
     def close(self):
         os.remove(self.module)
@@ -204,7 +217,7 @@ def compare(name, options, threads, dtype):
             rounds.setdefault(contender, []).append(runner.measure(options.seconds))
     for runner in contenders.values():
         runner.close()
-    return {contender: {"ms": statistics.median(r["ms"] for r in rows), "error": rows[-1]["error"]} for contender, rows in rounds.items()}
+    return {contender: {"error": rows[-1]["error"]} | {key: statistics.median(r[key] for r in rows) for key in ("ms", "start_ms")} for contender, rows in rounds.items()}
 
 
 def main():
@@ -224,15 +237,15 @@ def main():
     if options.work:
         return work(options.work, options.names[0], options.models, options.threads[0], options.dtypes[0])
     results = {}
-    print(f"{'milliseconds (error)':36}", *(f"{c:>20}" for c in ("reprise", *options.peers)), "  ours : best", flush=True)
+    print(f"{'milliseconds (error), start':36}", *(f"{c:>26}" for c in ("reprise", *options.peers)), "  ours : best", flush=True)
     for name in options.names:
         for dtype in options.dtypes:
             for threads in options.threads:
                 row = results[f"{name} {dtype} {threads}"] = compare(name, options, threads, dtype)
-                cells = [f"{row[c]['ms']:10.3f} ({row[c]['error']:.0e})" if c in row else "" for c in ("reprise", *options.peers)]
+                cells = [f"{row[c]['ms']:.3f} ({row[c]['error']:.0e}) {row[c]['start_ms']:6.0f}" if c in row else "" for c in ("reprise", *options.peers)]
                 peers = [row[c]["ms"] for c in options.peers if c in row]
                 ratio = f"{row['reprise']['ms'] / min(peers):8.2f}" if peers else ""
-                print(f"{name + ', ' + dtype + ', ' + str(threads) + ' threads':36}", *(f"{c:>20}" for c in cells), ratio, flush=True)
+                print(f"{name + ', ' + dtype + ', ' + str(threads) + ' threads':36}", *(f"{c:>26}" for c in cells), ratio, flush=True)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(results, indent=1))
 
