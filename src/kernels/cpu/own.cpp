@@ -1,6 +1,7 @@
 #include "kernels/cpu/own.h"
 
 #include "kernels/cpu/attention/attention.h"
+#include "kernels/cpu/pointwise/pointwise.h"
 #include "kernels/cpu/rows/rows.h"
 
 namespace reprise::kernels::cpu {
@@ -9,6 +10,8 @@ StepPtr make_own(const StepSpec& spec) {
   switch (spec.op) {
     case core::Op::attention:
       return make_attention(spec);
+    case core::Op::pointwise:
+      return make_pointwise(spec);
     case core::Op::norm:
       return make_norm(spec);
     case core::Op::softmax:
