@@ -30,21 +30,6 @@ Sizes output(const Case& c) {
   return joined({c.batch, c.to}, out);
 }
 
-/// The same elements with the channels innermost.
-Tensor channels_last(const Tensor& t) {
-  Sizes strides(t.sizes().size());
-  std::int64_t step = t.sizes()[1];
-  strides[1] = 1;
-  for (std::size_t d = strides.size(); d-- > 0;) {
-    if (d == 1) continue;
-    strides[d] = step;
-    step *= t.sizes()[d];
-  }
-  Tensor result = Tensor::zeros(Sizes{t.numel()}, t.dtype()).as_strided(t.sizes(), strides);
-  tensor::copy_into(result, t);
-  return result;
-}
-
 double activate(Activation activation, double x) {
   const double gate = std::clamp(x + 3, 0.0, 6.0) / 6;
   if (activation == Activation::relu) return std::max(x, 0.0);

@@ -5,6 +5,7 @@
 #include "kernels/isa.h"
 #include "reprise/device.h"
 #include "sym/evaluate.h"
+#include "tensor/strided_copy.h"
 
 namespace reprise::kernels::test {
 
@@ -15,6 +16,20 @@ std::vector<std::string> machine_isas() {
 
 IsaScope::IsaScope(const std::string& name) : before_(cpu_isa()) { set_max_cpu_isa(name); }
 IsaScope::~IsaScope() { set_max_cpu_isa(before_); }
+
+Tensor channels_last(const Tensor& t) {
+  std::vector<std::int64_t> strides(t.sizes().size());
+  std::int64_t step = t.sizes()[1];
+  strides[1] = 1;
+  for (std::size_t d = strides.size(); d-- > 0;) {
+    if (d == 1) continue;
+    strides[d] = step;
+    step *= t.sizes()[d];
+  }
+  Tensor result = Tensor::zeros(std::vector{t.numel()}, t.dtype()).as_strided(t.sizes(), strides);
+  tensor::copy_into(result, t);
+  return result;
+}
 
 OperandRef CpuRun::operand(const Tensor& tensor) {
   OperandRef ref{.dtype = tensor.dtype(), .slot = static_cast<int>(bindings_.size()), .rank = static_cast<int>(tensor.rank())};

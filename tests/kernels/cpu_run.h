@@ -28,6 +28,9 @@ class IsaScope {
   std::string before_;
 };
 
+/// The same elements with the channels innermost.
+Tensor channels_last(const Tensor& t);
+
 struct CpuRunOptions {
   int threads = 1;
   std::vector<int> fixed = {};  // inputs that never change

@@ -1,6 +1,7 @@
 #include "kernels/cpu/own.h"
 
 #include "kernels/cpu/attention/attention.h"
+#include "kernels/cpu/channels/channels.h"
 #include "kernels/cpu/pointwise/pointwise.h"
 #include "kernels/cpu/rows/rows.h"
 
@@ -11,6 +12,8 @@ StepPtr make_own(const StepSpec& spec) {
     case core::Op::attention:
       return make_attention(spec);
     case core::Op::pointwise:
+      if (StepPtr step = make_channels_turn(spec)) return step;
+      if (StepPtr step = make_channels_scale(spec)) return step;
       return make_pointwise(spec);
     case core::Op::norm:
       return make_norm(spec);
@@ -18,6 +21,10 @@ StepPtr make_own(const StepSpec& spec) {
       return make_softmax(spec);
     case core::Op::reduce:
       return make_reduce(spec);
+    case core::Op::pool:
+      return make_channels_pool(spec);
+    case core::Op::copy:
+      return make_channels_turn(spec);
     default:
       return nullptr;
   }

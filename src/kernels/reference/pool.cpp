@@ -5,6 +5,7 @@
 
 #include "kernels/parallel.h"
 #include "kernels/reference/convert.h"
+#include "kernels/reference/pool_spans.h"
 #include "kernels/reference/scalar_primitives.h"
 #include "kernels/reference/step.h"
 #include "kernels/reference/strided.h"
@@ -12,11 +13,6 @@
 
 namespace reprise::kernels::reference {
 namespace {
-
-/// Input positions first, first + step, … (count of them) of one output position; `full` counts padding too, but not what lies beyond it.
-struct Span {
-  std::int64_t first = 0, count = 1, step = 1, full = 1;
-};
 
 struct Pool {
   OperandRef x{}, y{}, indices{};
@@ -141,8 +137,23 @@ Window space_of(const OperandRef& o) {
   return {{o.sizes.data() + 2, dims}, {o.strides.data() + 2, dims}};
 }
 
-void set_spans(const StepSpec& spec, Pool& pool, bool is_adaptive) {
-  const int dims = pool.x.rank - 2;
+void set_spans(const StepSpec& spec, Pool& pool) {
+  auto spans = pool_spans(spec);
+  const std::size_t dims = spans.size();
+  for (std::size_t d = 0; d < dims; ++d) {
+    const std::size_t at = 3 - dims + d;
+    pool.in[at] = pool.x.sizes[2 + d];
+    pool.strides[at] = pool.x.strides[2 + d];
+    pool.spans[at] = std::move(spans[d]);
+  }
+}
+
+}  // namespace
+
+std::vector<std::vector<Span>> pool_spans(const StepSpec& spec) {
+  const OperandRef &x = spec.inputs[0], &y = spec.outputs[0];
+  const int dims = x.rank - 2;
+  const bool is_adaptive = spec.attrs->text("kind").starts_with("adaptive");
   std::vector<std::int64_t> kernel, stride, padding, dilation;
   if (!is_adaptive) {
     kernel = per_dimension(spec, "kernel", dims, 1, 1);
@@ -150,16 +161,13 @@ void set_spans(const StepSpec& spec, Pool& pool, bool is_adaptive) {
     padding = per_dimension(spec, "padding", dims, 0, 0);
     dilation = per_dimension(spec, "dilation", dims, 1, 1);
   }
-  for (int d = 0; d < dims; ++d) {
-    const auto at = static_cast<std::size_t>(3 - dims + d);
-    const std::int64_t in = pool.x.sizes[2 + d], out = pool.y.sizes[2 + d];
-    pool.in[at] = in;
-    pool.strides[at] = pool.x.strides[2 + d];
-    pool.spans[at] = is_adaptive ? adaptive(in, out) : sliding(in, out, kernel[d], stride[d], padding[d], dilation[d]);
+  std::vector<std::vector<Span>> spans;
+  for (std::size_t d = 0; d < static_cast<std::size_t>(dims); ++d) {
+    const std::int64_t in = x.sizes[2 + d], out = y.sizes[2 + d];
+    spans.push_back(is_adaptive ? adaptive(in, out) : sliding(in, out, kernel[d], stride[d], padding[d], dilation[d]));
   }
+  return spans;
 }
-
-}  // namespace
 
 StepPtr make_pool(const StepSpec& spec) {
   const std::string& kind = spec.attrs->text("kind");
@@ -169,7 +177,7 @@ StepPtr make_pool(const StepSpec& spec) {
   Pool pool{.x = spec.inputs[0], .y = spec.outputs[0], .threads = spec.threads};
   check(pool.x.rank >= 3 && pool.x.rank <= 5 && pool.y.rank == pool.x.rank, spec, "wrong rank");
   check(pool.x.dtype == pool.y.dtype && pool.x.sizes[0] == pool.y.sizes[0] && pool.x.sizes[1] == pool.y.sizes[1], spec, "dtype, batch or channels differ");
-  set_spans(spec, pool, kind == "adaptive_max" || kind == "adaptive_avg");
+  set_spans(spec, pool);
   pool.y_space = space_of(pool.y);
   pool.has_indices = spec.outputs.size() > 1;
   if (pool.has_indices) {

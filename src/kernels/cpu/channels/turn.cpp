@@ -1,0 +1,94 @@
+#include <algorithm>
+#include <type_traits>
+
+#include "core/scalar_program.h"
+#include "kernels/cpu/channels/channels.h"
+#include "kernels/cpu/conv/activate.h"
+#include "kernels/packed.h"
+#include "kernels/parallel.h"
+#include "kernels/reference/step.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+constexpr std::int64_t kMostChannels = 8, kChunk = 64;
+
+struct Turn {
+  OperandRef x, y;
+  std::int64_t pixels = 0, channels = 0;  // of an image
+};
+
+/// Chunks [begin, end) of an image's pixels.
+struct Job {
+  const Turn* turn = nullptr;
+  void* const* bindings = nullptr;
+  std::int64_t image = 0, begin = 0, end = 0;
+};
+
+/// A chunk of each channel at a time, converted by vectors and then dealt out.
+template <int W, class From, class To>
+REPRISE_INLINE void run_chunks(const Job& job) {
+  using V = Floats<W>;
+  const Turn& t = *job.turn;
+  const std::int64_t n = t.channels;
+  for (std::int64_t chunk = job.begin; chunk < job.end; ++chunk) {
+    const std::int64_t first = chunk * kChunk, count = std::min(kChunk, t.pixels - first);
+    const auto* x = reinterpret_cast<const From*>(t.x.at(job.bindings)) + job.image * n * t.pixels + first;
+    To lines[kMostChannels][kChunk];
+    for (std::int64_t c = 0; c < n; ++c) {
+      for (std::int64_t i = 0; i < count; i += W) store(lines[c] + i, load_first<V>(x + c * t.pixels + i, std::min<std::int64_t>(W, count - i)));
+    }
+    auto* y = reinterpret_cast<To*>(t.y.at(job.bindings)) + (job.image * t.pixels + first) * n;
+    const auto deal = [&](auto channels) {
+      for (std::int64_t i = 0; i < count; ++i) {
+        for (std::int64_t c = 0; c < channels; ++c) y[i * channels + c] = lines[c][i];
+      }
+    };
+    n == 3 ? deal(std::integral_constant<std::int64_t, 3>()) : deal(n);
+  }
+}
+
+template <int W>
+struct F32Loop {
+  static void run(const Job& job) { run_chunks<W, float, float>(job); }
+};
+template <int W>
+struct NarrowLoop {
+  static void run(const Job& job) { run_chunks<W, float, BFloat16>(job); }
+};
+template <int W>
+struct Bf16Loop {
+  static void run(const Job& job) { run_chunks<W, BFloat16, BFloat16>(job); }
+};
+
+/// A copy, or one that rounds.
+bool is_copy(const StepSpec& spec) {
+  if (spec.op == core::Op::copy) return true;
+  const core::ScalarProgram& program = spec.attrs->program("program");
+  if (program.outputs.size() != 1) return false;
+  auto at = static_cast<std::size_t>(program.outputs[0]);
+  while (program.code[at].op == core::ScalarOp::cast) at = static_cast<std::size_t>(program.code[at].a);
+  return program.code.size() <= 2 && program.code[at].op == core::ScalarOp::input;
+}
+
+}  // namespace
+
+StepPtr make_channels_turn(const StepSpec& spec) {
+  if (spec.inputs.size() != 1 || spec.outputs.size() != 1 || !is_copy(spec)) return nullptr;
+  const OperandRef &x = spec.inputs[0], &y = spec.outputs[0];
+  if (x.rank < 3 || y.rank != x.rank || !std::ranges::equal(x.shape(), y.shape()) || y.numel() == 0) return nullptr;
+  if (x.sizes[1] < 2 || x.sizes[1] > kMostChannels || !is_packed(x, false) || !is_packed(y, true)) return nullptr;
+  const bool from_f32 = x.dtype == DType::f32, to_f32 = y.dtype == DType::f32;
+  if ((!from_f32 && x.dtype != DType::bf16) || (!to_f32 && y.dtype != DType::bf16) || (to_f32 && !from_f32)) return nullptr;
+  const auto kernel = to_f32 ? of_best_width<F32Loop>() : from_f32 ? of_best_width<NarrowLoop>() : of_best_width<Bf16Loop>();
+  const Turn turn{.x = x, .y = y, .pixels = y.numel() / y.sizes[0] / y.sizes[1], .channels = y.sizes[1]};
+  return reference::make_step([turn, kernel, threads = spec.threads](void* const* bindings) {
+    for (std::int64_t image = 0; image < turn.y.sizes[0]; ++image) {
+      parallel_for(threads, (turn.pixels + kChunk - 1) / kChunk, grain_for(kChunk * turn.channels), [&](std::int64_t begin, std::int64_t end, int) {
+        kernel({.turn = &turn, .bindings = bindings, .image = image, .begin = begin, .end = end});
+      });
+    }
+  });
+}
+
+}  // namespace reprise::kernels::cpu
