@@ -196,6 +196,11 @@ struct ReadRows {
       std::int64_t c = 0;
       if (column_stride == 1) {
         for (; c + W <= columns; c += W) store(to + c, load<Floats<W>>(row + c));
+      } else if (column_stride != 0) {
+        for (E lanes[W]; c + W <= columns; c += W) {
+          for (int i = 0; i < W; ++i) lanes[i] = row[(c + i) * column_stride];
+          store(to + c, load<Floats<W>>(lanes));
+        }
       }
       for (; c < columns; ++c) to[c] = static_cast<float>(row[c * column_stride]);
       for (; c < to_stride; ++c) to[c] = 0;
@@ -212,6 +217,11 @@ struct WriteRows {
       std::int64_t c = 0;
       if (column_stride == 1) {
         for (; c + W <= columns; c += W) store(row + c, load<Floats<W>>(from + c));
+      } else {
+        for (E lanes[W]; c + W <= columns; c += W) {
+          store(lanes, load<Floats<W>>(from + c));
+          for (int i = 0; i < W; ++i) row[(c + i) * column_stride] = lanes[i];
+        }
       }
       for (; c < columns; ++c) row[c * column_stride] = static_cast<E>(from[c]);
     }

@@ -17,13 +17,15 @@ struct AllSet {
   }
 };
 
-/// A row of a mask as what is added to scores; `any`: whether one is not 0.
-struct ToAddends {
-  static void run(float* row, std::int64_t n, bool flags, bool* any) {
+/// A row of a boolean mask as what is added to scores.
+struct FlagsToAddends {
+  static void run(const std::byte* flags, std::int64_t n, float* row) {
+    for (std::int64_t i = 0; i < n; ++i) row[i] = flags[i] != std::byte{} ? 0.0F : -std::numeric_limits<float>::infinity();
+  }
+};
+struct AnyNotZero {
+  static void run(const float* row, std::int64_t n, bool* any) {
     unsigned found = 0;
-    if (flags) {
-      for (std::int64_t i = 0; i < n; ++i) row[i] = row[i] != 0 ? 0 : -std::numeric_limits<float>::infinity();
-    }
     for (std::int64_t i = 0; i < n; ++i) found |= row[i] != 0 ? 1U : 0U;
     *any = found != 0;
   }
@@ -58,7 +60,8 @@ AttentionProblem::AttentionProblem(const StepSpec& spec, std::int64_t most_queri
       scale(static_cast<float>(spec.attrs->real("scale"))),
       threads(std::max(1, spec.threads)),
       all_set_(best<AllSet>()),
-      to_addends_(best<ToAddends>()) {
+      flags_to_addends_(best<FlagsToAddends>()),
+      any_not_zero_(best<AnyNotZero>()) {
   check_operands(spec);
   q = Matrices(spec.inputs[0]);
   k = Matrices(spec.inputs[1]);
@@ -96,18 +99,24 @@ std::int64_t AttentionProblem::visible(std::int64_t first, std::int64_t block, s
 
 bool AttentionProblem::load_mask(const AttentionJob& job, std::int64_t query, std::int64_t count, std::int64_t key, std::int64_t n, float* addends,
                                  std::int64_t stride) const {
-  const bool flags = mask.operand.dtype == DType::boolean;
-  const std::int64_t rows = mask_is_shared() ? 1 : count;
-  if (flags && mask.column_stride == 1) {
+  const std::int64_t rows = mask_is_shared() ? 1 : count, row_bytes = mask.row_stride * mask.item;
+  const std::byte* from = mask.at(job.bindings, job.head, query, key);
+  if (mask.operand.dtype == DType::boolean && mask.column_stride == 1) {
     bool all = true;
-    for (std::int64_t r = 0; r < rows && all; ++r) all_set_(mask.at(job.bindings, job.head, query + r, key), n, &all);
+    for (std::int64_t r = 0; r < rows && all; ++r) all_set_(from + r * row_bytes, n, &all);
     if (all) return false;
+    for (std::int64_t r = 0; r < rows; ++r) flags_to_addends_(from + r * row_bytes, n, addends + r * stride);
+    return true;
   }
   bool any = false;
   for (std::int64_t r = 0; r < rows; ++r) {
+    float* row = addends + r * stride;
+    read_mask_(row, from + r * row_bytes, mask.column_stride, n);
+    if (mask.operand.dtype == DType::boolean) {
+      for (std::int64_t i = 0; i < n; ++i) row[i] = row[i] != 0 ? 0 : -std::numeric_limits<float>::infinity();
+    }
     bool here = false;
-    read_mask_(addends + r * stride, mask.at(job.bindings, job.head, query + r, key), mask.column_stride, n);
-    to_addends_(addends + r * stride, n, flags, &here);
+    any_not_zero_(row, n, &here);
     any = any || here;
   }
   return any;

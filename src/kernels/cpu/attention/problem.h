@@ -54,7 +54,8 @@ class AttentionProblem {
  private:
   reference::ReadRun read_mask_ = nullptr;
   void (*all_set_)(const std::byte*, std::int64_t, bool*);
-  void (*to_addends_)(float*, std::int64_t, bool, bool*);
+  void (*flags_to_addends_)(const std::byte*, std::int64_t, float*);
+  void (*any_not_zero_)(const float*, std::int64_t, bool*);
 };
 
 }  // namespace reprise::kernels::cpu

@@ -96,17 +96,15 @@ REPRISE_AMX void score(const Block& b) {
   }
 }
 
-/// 2^t for t <= 0, within 3e-6: more than bf16 holds. 0 below -125, NaN stays. Lanes of masked keys are left out where a result could be subnormal: processors
-/// take a hundred times as long for those.
+/// 2^t for t <= 0, within 3e-6: more than bf16 holds. 0 below -126, where subnormal numbers would cost a hundred cycles each; NaN stays.
 REPRISE_AMX inline __m512 exp2_of_bf16(__m512 t) {
-  const __mmask16 counts = _mm512_cmp_ps_mask(t, _mm512_set1_ps(-125.0F), _CMP_NLT_UQ);
-  const __m512 clamped = _mm512_maskz_mov_ps(counts, t);
+  const __m512 lowest = _mm512_set1_ps(-126.0F), clamped = _mm512_max_ps(lowest, t);  // the second operand where one is NaN
   const __m512 n = _mm512_roundscale_ps(clamped, 0), r = _mm512_sub_ps(clamped, n);
   __m512 p = _mm512_fmadd_ps(r, _mm512_set1_ps(0.00958285109F), _mm512_set1_ps(0.0559064299F));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.240240991F));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.693124175F));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0F));
-  return _mm512_maskz_scalef_ps(counts, p, n);
+  return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(t, lowest, _CMP_NLT_UQ), p, n);
 }
 
 /// Lanes of the n keys from `key` on.
