@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/conv/conv.h"
+#include "kernels/cpu/step_maker.h"
 #include "kernels/cpu_run.h"
 #include "kernels/isa.h"
 #include "kernels/support.h"
@@ -137,6 +138,39 @@ TEST(CpuConv, ProductAgreesWithTheDefinition) {
     const IsaScope scope(isa);
     for (const DType dtype : {DType::f32, DType::bf16}) {
       for (const Case& c : cases) EXPECT_TRUE(check(c, dtype, &make_product, tolerance(dtype)));
+    }
+  }
+}
+
+core::ScalarProgramPtr sum_of_two(DType dtype) {
+  core::ScalarProgram p;
+  p.inputs = {dtype, dtype};
+  p.code = {{.op = core::ScalarOp::input, .type = dtype},
+            {.op = core::ScalarOp::input, .type = dtype, .imm_int = 1},
+            {.op = core::ScalarOp::cast, .type = DType::f32, .a = 0},
+            {.op = core::ScalarOp::cast, .type = DType::f32, .a = 1},
+            {.op = core::ScalarOp::add, .type = DType::f32, .a = 2, .b = 3},
+            {.op = core::ScalarOp::cast, .type = dtype, .a = 4}};
+  p.outputs = {5};
+  return std::make_shared<const core::ScalarProgram>(p);
+}
+
+// Whatever kernel the device takes: a second run must not find the first one's sums.
+TEST(CpuConv, SumsAreTheSameInEveryRun) {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const Case& c : {Case{.in = {9, 10}, .kernel = {3, 3}, .from = 64, .to = 96, .stride = 2, .addend = true},
+                          Case{.in = {7, 7}, .kernel = {1, 1}, .from = 160, .to = 64, .padding = 0, .addend = true}}) {
+      const Tensor x = channels_last(random(joined({c.batch, c.from}, c.in), dtype, Layout::rows, 1));
+      const Tensor w = channels_last(random(joined({c.to, c.from}, c.kernel), dtype, Layout::rows, 2)), bias = random({c.to}, dtype, Layout::rows, 3);
+      const Tensor addend = channels_last(random(output(c), dtype, Layout::rows, 4)), y = channels_last(empty(output(c), dtype));
+      core::Attrs attrs = attrs_of(c);
+      attrs.set("epilogue", sum_of_two(dtype));
+      CpuRun run({.threads = 2, .fixed = {1}});
+      run.make(core::Op::conv, attrs, {x, w, bias, addend}, {y}, cpu::step_maker());
+      for (int i = 0; i < 2; ++i) {
+        run.run();
+        expect_near(y, expected(c, {x, w, bias}, values(addend)), tolerance(dtype), "run " + std::to_string(i));
+      }
     }
   }
 }

@@ -27,6 +27,22 @@ bool takes(const Contraction& conv) {
   return static_cast<std::size_t>(w.slot) < spec.fixed.size() && spec.fixed[static_cast<std::size_t>(w.slot)] != nullptr;
 }
 
+struct Chosen {
+  dnnl::convolution_forward::primitive_desc primitive;
+  std::optional<CopyBefore> copy;
+};
+
+/// Adds the arguments of the attributes. What is added to deep sums is copied to the result's place first where that gives a faster primitive.
+Chosen choose(const Contraction& conv, const dnnl::convolution_forward::desc& described, const memory::desc& to, std::vector<Argument>& arguments) {
+  constexpr std::int64_t kDeep = 128;
+  const OperandRef &w = conv.spec.inputs[1], &y = conv.spec.outputs[0];
+  if (conv.addend != nullptr && w.numel() / w.sizes[0] >= kDeep && conv.addend->dtype == y.dtype) {
+    const dnnl::convolution_forward::primitive_desc sum(described, attributes(conv, to, arguments, Addend::result), engine(), true);
+    if (sum && std::string_view(sum.impl_info_str()).starts_with("brg")) return {sum, CopyBefore{*conv.addend, y}};
+  }
+  return {{described, attributes(conv, to, arguments), engine(), true}, std::nullopt};
+}
+
 }  // namespace
 
 StepPtr make_conv(const Contraction& conv, PackedWeights& weights) {
@@ -55,16 +71,16 @@ StepPtr make_conv(const Contraction& conv, PackedWeights& weights) {
     arguments.push_back({DNNL_ARG_BIAS, bias, spec.inputs[2]});
   }
   if (conv.addend != nullptr && !is_packed(*conv.addend, last)) return nullptr;
-  const auto attr = attributes(conv, to, arguments);
   for (auto& d : dilation) --d;
   const ThreadScope scope(spec.threads);
   const dnnl::convolution_forward::desc described(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, from, any, bias, to, stride,
                                                   dilation, padding, behind);
-  const dnnl::convolution_forward::primitive_desc chosen(described, attr, engine(), true);
+  const Chosen made = choose(conv, described, to, arguments);
+  const auto& chosen = made.primitive;
   if (!chosen) return nullptr;
   std::optional<Packing> streamed;
   arguments.push_back(weights_argument(spec, w, given, chosen.weights_desc(), weights, streamed));
-  auto step = make_primitive_step(dnnl::convolution_forward(chosen), std::move(arguments), chosen.scratchpad_desc(), spec.threads);
+  auto step = make_primitive_step(dnnl::convolution_forward(chosen), std::move(arguments), chosen.scratchpad_desc(), spec.threads, made.copy);
   if (streamed) spec.packings->push_back(std::move(*streamed));
   return step;
 }

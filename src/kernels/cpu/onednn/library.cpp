@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "device/bindable_step.h"
 #include "kernels/isa.h"
+#include "kernels/parallel.h"
 
 namespace reprise::kernels::cpu {
 namespace {
@@ -102,8 +103,9 @@ namespace {
 
 class PrimitiveStep final : public device::BindableStep {
  public:
-  PrimitiveStep(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads)
-      : primitive_(primitive), arguments_(std::move(arguments)), scratchpad_(scratchpad), threads_(threads) {
+  PrimitiveStep(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads,
+                const std::optional<CopyBefore>& copy)
+      : primitive_(primitive), arguments_(std::move(arguments)), scratchpad_(scratchpad), threads_(threads), copy_(copy) {
     idle_.push_back(make_table());
   }
 
@@ -120,6 +122,8 @@ class PrimitiveStep final : public device::BindableStep {
   struct Table {
     std::vector<dnnl::memory> memories;
     std::vector<dnnl_exec_arg_t> arguments;
+    const std::byte* copy_from = nullptr;
+    std::byte* copy_to = nullptr;
   };
 
   /// With a table of its own, filled in once.
@@ -135,11 +139,22 @@ class PrimitiveStep final : public device::BindableStep {
   };
 
   void fill(Table& table, void* const* bindings) const {
+    if (copy_) {
+      table.copy_from = copy_->from.at(bindings);
+      table.copy_to = copy_->to.at(bindings);
+    }
     for (std::size_t i = 0; i < arguments_.size(); ++i)
       if (arguments_[i].fixed == nullptr) table.memories[i].set_data_handle(arguments_[i].operand.at(bindings));
     if (scratchpad_.get_size() > 0) table.memories.back().set_data_handle(bindings[scratch_slot()]);
   }
+  void copy(const Table& table) const {
+    const std::int64_t bytes = copy_->to.numel() * static_cast<std::int64_t>(item_size(copy_->to.dtype));
+    parallel_for(threads_, bytes, 1 << 17, [&](std::int64_t begin, std::int64_t end, int) {
+      std::memcpy(table.copy_to + begin, table.copy_from + begin, static_cast<std::size_t>(end - begin));
+    });
+  }
   void execute(const Table& table) const {
+    if (table.copy_from != table.copy_to) copy(table);
     const ThreadScope scope(threads_);
     dnnl::stream& stream = thread_stream();
     const dnnl_status_t status = dnnl_primitive_execute(primitive_.get(), stream.get(), static_cast<int>(table.arguments.size()), table.arguments.data());
@@ -176,14 +191,16 @@ class PrimitiveStep final : public device::BindableStep {
   std::vector<Argument> arguments_;
   dnnl::memory::desc scratchpad_;
   int threads_;
+  std::optional<CopyBefore> copy_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Table>> idle_;  // as many as ever ran at once
 };
 
 }  // namespace
 
-StepPtr make_primitive_step(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads) {
-  return std::make_unique<PrimitiveStep>(primitive, std::move(arguments), scratchpad, threads);
+StepPtr make_primitive_step(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads,
+                            const std::optional<CopyBefore>& copy) {
+  return std::make_unique<PrimitiveStep>(primitive, std::move(arguments), scratchpad, threads, copy);
 }
 
 }  // namespace reprise::kernels::cpu

@@ -67,7 +67,13 @@ struct Argument {
 Argument weights_argument(const StepSpec& spec, const OperandRef& w, const dnnl::memory::desc& as, const dnnl::memory::desc& to, PackedWeights& weights,
                           std::optional<Packing>& streamed);
 
+/// Elements that follow each other, written to another place before a primitive runs.
+struct CopyBefore {
+  OperandRef from, to;
+};
+
 /// Runs a primitive made with a user's scratchpad. May run in several threads at once, and allocates only when more of them do than ever before.
-StepPtr make_primitive_step(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads);
+StepPtr make_primitive_step(const dnnl::primitive& primitive, std::vector<Argument> arguments, const dnnl::memory::desc& scratchpad, int threads,
+                            const std::optional<CopyBefore>& copy = std::nullopt);
 
 }  // namespace reprise::kernels::cpu

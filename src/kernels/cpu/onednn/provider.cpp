@@ -57,9 +57,11 @@ class OneDnn final : public Library {
 
 }  // namespace
 
-dnnl::primitive_attr attributes(const Contraction& contraction, const dnnl::memory::desc& result, std::vector<Argument>& arguments) {
+dnnl::primitive_attr attributes(const Contraction& contraction, const dnnl::memory::desc& result, std::vector<Argument>& arguments, Addend addend) {
   dnnl::post_ops operations;
-  if (contraction.addend != nullptr) {
+  if (contraction.addend != nullptr && addend == Addend::result) {
+    operations.append_sum(1.0F);
+  } else if (contraction.addend != nullptr) {
     operations.append_binary(algorithm::binary_add, result);
     arguments.push_back({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, result, *contraction.addend});
   }
