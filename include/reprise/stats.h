@@ -29,7 +29,7 @@ struct ModuleStats {
   std::uint64_t records = 0;         // stages recorded
   // first_sight; data_size: a size that data gave changed; evicted: it was, to keep the others in bounds; dropped: with a scope;
   // profile: the same shape was recorded under another optimization profile; weight_budget: weight streaming's budget changed;
-  // settings: the module's configuration changed
+  // settings: the module's configuration changed; mode: per-subgraph recordings end with segments, whole-graph ones do not
   std::vector<ReasonCount> records_by;
   std::uint64_t replays = 0;            // stages that ran as a recording, the run after recording included
   std::uint64_t native_replays = 0;     // of them: because of cuda_graph_strategy

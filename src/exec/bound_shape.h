@@ -41,7 +41,8 @@ struct BoundPiece {
 };
 
 struct BoundStage {
-  std::vector<BoundPiece> pieces;  // in order: one, but where foreign commands are live; none: not bound yet
+  std::vector<BoundPiece> pieces;  // in order: one, but at borders of segments and where foreign commands are live; none: not bound yet
+  bool by_segment = false;         // cut at the borders of segments
   bool was_split = false;          // because recording failed
   RecordReason next_record = RecordReason::first_sight;
   std::vector<sym::Number> symbols;  // of Stage::data_symbols, when it was bound

@@ -217,7 +217,9 @@ BoundStage& ExecutionContext::bound(const Stage& stage) {
   const auto unchanged = [&](std::size_t i) { return values_.at(symbols[i]) && same(*values_.at(symbols[i]), entry.symbols[i]); };
   bool valid = !entry.pieces.empty();
   for (std::size_t i = 0; valid && i < symbols.size(); ++i) valid = unchanged(i);
-  if (!valid) bind_stage(stage, entry);
+  // Each of the two ways has recordings of its own: there are never two of one thing.
+  const bool recut = options_.recorded && stage.crosses_segments && entry.by_segment != options_.by_segment;
+  if (!valid || recut) bind_stage(stage, entry, valid ? RecordReason::mode : RecordReason::data_size);
   // Other stages and shapes may have moved these since.
   for (const auto id : stage.dynamic_buffers) bindings_[static_cast<std::size_t>(id)] = dynamic_[static_cast<std::size_t>(id)].data();
   point_at_copies(entry);
@@ -230,9 +232,9 @@ void ExecutionContext::point_at_copies(const BoundStage& entry) {
     for (const auto& copy : piece.copies) bindings_[static_cast<std::size_t>(copy.slot)] = slots_.base() + copy.offset;
 }
 
-void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
+void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry, RecordReason why_again) {
   settle();
-  forget_recordings(entry, RecordReason::data_size);
+  forget_recordings(entry, why_again);
   entry.pieces.clear();
   entry.was_split = false;
   entry.symbols.clear();
@@ -246,6 +248,10 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   const int first_copy = weights_->first_copy[static_cast<std::size_t>(stage.id)];
   const plan::Command* begin = stage.begin;
   for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
+    if (options_.by_segment && c->segment != begin->segment) {
+      add_piece(pieces, first_copy, begin, c, false);
+      begin = c;
+    }
     const auto why = executable_->why_live(*c);
     if (why.empty()) continue;
     counters_.live.note(c->position, why);
@@ -255,6 +261,7 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry) {
   }
   add_piece(pieces, first_copy, begin, stage.end, false);
   ++counters_.stages_bound;
+  entry.by_segment = options_.by_segment;
   entry.pieces = std::move(pieces);
 }
 

@@ -48,11 +48,12 @@ class ExecutionContext {
   /// The stream of this context's calls: the default one where that runs inline, else one of its own.
   [[nodiscard]] device::Stream& stream() { return own_stream_ != nullptr ? *own_stream_ : executable_->device()->default_stream(); }
   struct RunOptions {
-    bool recorded = false;  // each stage is recorded when it first runs at a shape, and replayed
-    bool native = false;    // because of the module's strategy, not of a mode: counted
-    bool wait = true;       // until all is done; otherwise `leave` follows
-    bool strict = false;    // a stage that cannot be recorded is an Error; otherwise it runs step by step and is counted
-    bool verify = false;    // the first replay of a recording is compared with a plain run (verify_replay)
+    bool recorded = false;    // each stage is recorded when it first runs at a shape, and replayed
+    bool by_segment = false;  // recordings end where segments do, and fallback segments run as they are
+    bool native = false;      // because of the module's strategy, not of a mode: counted
+    bool wait = true;         // until all is done; otherwise `leave` follows
+    bool strict = false;      // a stage that cannot be recorded is an Error; otherwise it runs step by step and is counted
+    bool verify = false;      // the first replay of a recording is compared with a plain run (verify_replay)
     // Shapes with recordings, and the bytes of these, that the context keeps: the one used least goes first.
     std::size_t max_recordings = kMaxShapes, max_recording_bytes = std::size_t{256} << 20;
     Profiler* profiler = nullptr;  // each command is run by itself and measured
@@ -134,7 +135,7 @@ class ExecutionContext {
   std::uint64_t forget_recordings(BoundStage& stage, RecordReason next);
   void profile(const Stage& stage, device::Stream& stream);
   BoundStage& bound(const Stage& stage);
-  void bind_stage(const Stage& stage, BoundStage& bound);
+  void bind_stage(const Stage& stage, BoundStage& bound, RecordReason why_again);
   void add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live);
   void point_at_copies(const BoundStage& bound);
   void assume_counts(const plan::Command& command);

@@ -35,7 +35,8 @@ bool ExecutionContext::enqueue(const Stage& stage, BoundStage& ready, std::size_
     enqueue_live(piece, stream);
     return true;
   }
-  if (!options_.recorded) {
+  const bool fell_back = !executable_->plan().segments[static_cast<std::size_t>(piece.begin->segment)].engine;
+  if (!options_.recorded || (options_.by_segment && fell_back)) {
     enqueue_plain(piece, stream);
     return true;
   }

@@ -27,8 +27,8 @@ class Count {
 };
 
 /// Why a stage was recorded.
-enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, profile, weight_budget, settings, kCount };
-inline constexpr std::array<const char*, 7> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped", "profile", "weight_budget", "settings"};
+enum class RecordReason : std::uint8_t { first_sight, data_size, evicted, dropped, profile, weight_budget, settings, mode, kCount };
+inline constexpr std::array<const char*, 8> kRecordReasons = {"first_sight", "data_size", "evicted", "dropped", "profile", "weight_budget", "settings", "mode"};
 
 /// Why a stage ran step by step although a recording was asked for.
 enum class UnrecordedReason : std::uint8_t { capture_failed, over_bound, verify_mismatch, island, kCount };

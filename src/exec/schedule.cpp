@@ -61,9 +61,10 @@ class Scheduler {
   }
 
   Stage stage(Stage::Kind kind, const plan::Command* begin, const plan::Command* end) {
-    Stage made{.kind = kind, .id = schedule_.stage_count++, .begin = begin, .end = end, .data_symbols = {}, .dynamic_buffers = {}};
+    Stage made{.kind = kind, .id = schedule_.stage_count++, .begin = begin, .end = end, .data_symbols = {}, .dynamic_buffers = {}, .crosses_segments = false};
     Names names;
     for (const plan::Command* c = begin; c != end; ++c) {
+      made.crosses_segments = made.crosses_segments || c->segment != begin->segment;
       for (const auto* operands : {&c->inputs, &c->outputs}) {
         for (const auto& operand : *operands) {
           collect(operand, names);

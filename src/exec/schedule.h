@@ -16,6 +16,7 @@ struct Stage {
   const plan::Command* end = nullptr;
   std::vector<int> data_symbols;                // from earlier data, that binding depends on
   std::vector<plan::BufferId> dynamic_buffers;  // that its commands touch
+  bool crosses_segments = false;
   [[nodiscard]] const plan::Command& last() const { return end[-1]; }
 };
 

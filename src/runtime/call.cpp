@@ -184,6 +184,7 @@ bool Call::is_staged() const {
 
 exec::ExecutionContext::RunOptions run_options(const CallModes& modes) {
   return {.recorded = modes.recorded,
+          .by_segment = modes.by_segment,
           .native = modes.native,
           .strict = is_strict(modes.graphs),
           .verify = modes.graphs.verify_first_replay,

@@ -35,6 +35,7 @@ CallModes ModuleModes::now() const {
   // Inside a whole-graph recording a module's own is off: there are never two of one thing.
   modes.native = strategy == CudaGraphStrategy::whole_graph_capture && mode != CudaGraphsMode::whole_graph_cudagraphs;
   modes.recorded = modes.native || mode != CudaGraphsMode::standard;
+  modes.by_segment = modes.recorded && mode != CudaGraphsMode::whole_graph_cudagraphs;
   if (mode == CudaGraphsMode::subgraph_cudagraphs && !modes.native && say_once())
     base::log(LogLevel::info,
               "[run/cudagraphs] recorded because of the mode; a module compiled with cuda_graph_strategy = whole_graph_capture is recorded in every mode");

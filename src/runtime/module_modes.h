@@ -24,6 +24,7 @@ struct OutputSource {
 struct CallModes {
   bool recorded = false;
   bool native = false;      // recorded because of the strategy
+  bool by_segment = false;  // recorded engine by engine
   CudaGraphOptions graphs;  // without buckets
   std::shared_ptr<const std::vector<std::int64_t>> buckets;
   OutputSource outputs;

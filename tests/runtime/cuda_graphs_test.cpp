@@ -175,6 +175,40 @@ TEST_F(CudaGraphs, TheNewestOpenScopeWinsInWhateverOrderTheyClose) {
   set_cudagraphs_mode(false);
 }
 
+TEST_F(CudaGraphs, PerSubgraphRecordingsEndWithSegments) {
+  auto m = chain_plan();  // engine, fallback, engine
+  const Ref y = {2, DType::f32, m.plan.outputs[0].sizes}, z = m.output("z", m.plan.outputs[0].sizes);
+  m.affine(y, z, 1, 1);
+  m.plan.segments = {{true, ""}, {false, "in fallback_ops"}, {true, ""}};
+  for (int i = 0; i < 3; ++i) m.plan.blocks[0].commands[static_cast<std::size_t>(i)].segment = i;
+  Module module = module_of(m);
+  const auto check = [&](std::uint64_t records, std::uint64_t replays, std::uint64_t plain, std::uint64_t held) {
+    const auto before = module.stats();
+    const auto results = call(module, {ones(3)});
+    EXPECT_EQ(values(results[0]), (std::vector<float>{4, 4, 4}));
+    EXPECT_EQ(values(results[1]), (std::vector<float>{5, 5, 5}));
+    const auto after = module.stats();
+    EXPECT_EQ(after.records - before.records, records);
+    EXPECT_EQ(after.replays - before.replays, replays);
+    EXPECT_EQ(after.plain_enqueues - before.plain_enqueues, plain);
+    EXPECT_EQ(after.recordings_held, held);
+  };
+  check(0, 0, 1, 0);
+  set_cudagraphs_mode(true);
+  check(2, 2, 1, 2);  // each engine; the fallback runs as it is
+  check(0, 2, 1, 2);
+  {
+    const auto graphs = enable_cudagraphs(module);
+    check(1, 1, 0, 1);  // one recording around all, and no other
+    check(0, 1, 0, 1);
+  }
+  check(2, 2, 1, 2);
+  set_cudagraphs_mode(false);
+  module.set_cuda_graph_strategy(CudaGraphStrategy::whole_graph_capture);
+  check(2, 2, 1, 2);  // native: engine by engine
+  EXPECT_EQ(count_of(module.stats().records_by, "mode"), 1u);
+}
+
 TEST_F(CudaGraphs, TheModeSetByHandInsideAScopeEndsWithIt) {
   const Module module = broken_chain();
   {
