@@ -177,7 +177,8 @@ TEST_F(CudaGraphs, TheNewestOpenScopeWinsInWhateverOrderTheyClose) {
 
 TEST_F(CudaGraphs, PerSubgraphRecordingsEndWithSegments) {
   auto m = chain_plan();  // engine, fallback, engine
-  const Ref y = {2, DType::f32, m.plan.outputs[0].sizes}, z = m.output("z", m.plan.outputs[0].sizes);
+  const auto sizes = m.plan.outputs[0].sizes;
+  const Ref y = {2, DType::f32, sizes}, z = m.output("z", sizes);
   m.affine(y, z, 1, 1);
   m.plan.segments = {{true, ""}, {false, "in fallback_ops"}, {true, ""}};
   for (int i = 0; i < 3; ++i) m.plan.blocks[0].commands[static_cast<std::size_t>(i)].segment = i;

@@ -211,6 +211,7 @@ struct Checked {
   std::int64_t weight_bytes = 0;
   CudaGraphStrategy strategy = CudaGraphStrategy::disabled;
   int profile = 0;             // active outside of scopes
+  bool changed = false;        // the configuration, since the last call
   Tensor last_y;               // of the call before
   std::set<unsigned> held;     // shapes and profiles (and kCut) whose recordings must be there
   std::vector<unsigned> used;  // shapes and profiles, the one used last at the end
@@ -229,7 +230,7 @@ class World {
   /// `shared`: other threads call the modules too, so that counts tell nothing.
   explicit World(bool shared = false) : shared_(shared) {
     for (int p = 0; p < kPrograms; ++p)
-      programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, 0, {}, {}, {}});
+      programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, 0, false, {}, {}, {}});
     for (int i = 0; i < 2; ++i) streams_.emplace_back(checked_device());
   }
   ~World() {
@@ -276,8 +277,10 @@ class World {
         break;
       case Step::set_strategy:
         if (const auto before = std::exchange(at(step).strategy, step.choice % 2 != 0 ? CudaGraphStrategy::whole_graph_capture : CudaGraphStrategy::disabled);
-            before != at(step).strategy)
+            before != at(step).strategy) {
           at(step).held.clear();
+          at(step).changed = true;
+        }
         at(step).module.set_cuda_graph_strategy(at(step).strategy);
         break;
       case Step::reset_state:
@@ -397,6 +400,7 @@ class World {
     checked.module = checked.module.to(checked_device());
     checked.total = Values(4);
     checked.held.clear();
+    checked.changed = false;
     checked.last_y = {};
     expect(checked.module.cuda_graph_strategy() == checked.strategy, "a replica's settings");
   }
@@ -633,6 +637,8 @@ class World {
     expect(after.native_replays - before.native_replays == (native ? replays : 0), "native replays");
     expect(after.contexts <= 4, "contexts");
     const bool switched = !(current_ == checked_device());
+    const bool rebuilds = std::exchange(at(step).changed, false) && before.shapes_held > 0;
+    if (after.contexts == 1) expect(after.contexts_rebuilt - before.contexts_rebuilt == (rebuilds ? 1 : 0), "contexts rebuilt");
     expect(after.device_switches - before.device_switches == (switched ? 1 : 0), "device switches");
     const bool streams = budget(step.module)<at(step).weight_bytes, streamed = after.streamed_bytes> before.streamed_bytes;
     if (!streams || step.module != kDynamic) expect(streams == streamed, "the budget of another time");
