@@ -20,6 +20,12 @@ REPRISE_INLINE V activate(V x) {
   return x;
 }
 
+/// For functions that name an instruction set themselves: they may neither pass nor take vectors of those that do not.
+template <Activation kind, class V>
+REPRISE_INLINE void activate_in_place(V& x) {
+  x = activate<kind>(x);
+}
+
 constexpr bool has_vector_form(Activation kind) {
   return kind == Activation::identity || kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::silu ||
          kind == Activation::hardsigmoid || kind == Activation::hardswish;

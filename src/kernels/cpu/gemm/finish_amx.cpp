@@ -31,13 +31,15 @@ REPRISE_AMX void run_rows(const Finish& to, const float* tile, std::int64_t tile
   auto* y = static_cast<std::uint16_t*>(to.y) + row * to.y_stride + column;
   const auto* addend = adds ? static_cast<const std::uint16_t*>(to.addend) + row * to.addend_stride + column : nullptr;
   for (std::int64_t r = 0; r < rows; ++r, tile += tile_stride, y += to.y_stride) {
-    V low = load<V>(tile) + bias0, high = load<V>(tile + 16) + bias1;
+    V low = _mm512_loadu_ps(tile) + bias0, high = _mm512_loadu_ps(tile + 16) + bias1;
     if constexpr (adds) {
       low += widen(there.low, addend);
       high += widen(there.high, addend + 16);
       addend += to.addend_stride;
     }
-    const __m512bh both = _mm512_cvtne2ps_pbh(activate<kind>(high), activate<kind>(low));
+    activate_in_place<kind>(low);
+    activate_in_place<kind>(high);
+    const __m512bh both = _mm512_cvtne2ps_pbh(high, low);
     _mm512_mask_storeu_epi16(y, there.both, reinterpret_cast<__m512i>(both));
   }
 }
