@@ -89,7 +89,8 @@ TEST(CpuChannels, Turn) {
       const Tensor x = random(sizes, from), y = channels_last(empty(sizes, to));
       const core::Attrs attrs{{"program", program(from, to, false)}};
       EXPECT_EQ(cpu_kernel(core::Op::pointwise, attrs, {x}, {y}), "cpu");
-      run_variants(core::Op::pointwise, attrs, {x}, {y}, [&](const std::string& what) { expect_near(y, values(x), from == to ? 0 : tolerance(to), what); });
+      run_variants(core::Op::pointwise, attrs, {x}, {y},
+                   [&, allowed = from == to ? 0 : tolerance(to)](const std::string& what) { expect_near(y, values(x), allowed, what); });
     }
   }
 }
