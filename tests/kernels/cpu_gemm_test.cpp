@@ -68,12 +68,12 @@ void check_case(const Case& c, DType dtype) {
   const Tensor y = with_gaps(empty(sizes, dtype));
   CpuRun run({.threads = c.threads, .fixed = {1}, .streamed = c.streamed});
   const OperandRef added = run.operand(addend);
-  cpu::PanelCache panels;
+  cpu::WeightCache weights;
   const core::Attrs attrs{{"has_bias", c.bias}};
   std::vector<Tensor> inputs{a, w};
   if (c.bias) inputs.push_back(expand(bias, sizes));
   run.make(core::Op::matmul, attrs, inputs, {y}, [&](const StepSpec& spec) {
-    cpu::NamedStep made = cpu::make_gemm({.spec = spec, .addend = c.addend ? &added : nullptr, .activation = c.activation}, panels);
+    cpu::NamedStep made = cpu::make_gemm({.spec = spec, .addend = c.addend ? &added : nullptr, .activation = c.activation}, weights);
     EXPECT_TRUE(made.name.starts_with("gemm_")) << made.name;
     return std::move(made.step);
   });
@@ -112,13 +112,13 @@ TEST(CpuGemm, AgreesWithSumsInDouble) {
 }
 
 TEST(CpuGemm, TakesWhatItCanOnly) {
-  cpu::PanelCache panels;
+  cpu::WeightCache weights;
   const auto takes = [&](const Tensor& a, const Tensor& w, const Tensor& y, std::vector<int> fixed) {
     CpuRun run({.fixed = std::move(fixed)});
     bool made = false;
     const core::Attrs attrs{{"has_bias", false}};
     run.make(core::Op::matmul, attrs, {a, w}, {y}, [&](const StepSpec& spec) {
-      cpu::NamedStep step = cpu::make_gemm({.spec = spec}, panels);
+      cpu::NamedStep step = cpu::make_gemm({.spec = spec}, weights);
       made = step.step != nullptr;
       return std::move(step.step);
     });

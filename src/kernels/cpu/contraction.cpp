@@ -13,4 +13,8 @@ std::optional<Contraction> Contraction::fused(const StepSpec& spec) {
   return c;
 }
 
+bool is_fixed(const StepSpec& spec, const OperandRef& w) {
+  return static_cast<std::size_t>(w.slot) < spec.fixed.size() && spec.fixed[static_cast<std::size_t>(w.slot)] != nullptr;
+}
+
 }  // namespace reprise::kernels::cpu

@@ -20,4 +20,7 @@ struct Contraction {
   static std::optional<Contraction> fused(const StepSpec& spec);
 };
 
+/// A weight: its content never changes (StepSpec::fixed).
+bool is_fixed(const StepSpec& spec, const OperandRef& w);
+
 }  // namespace reprise::kernels::cpu

@@ -32,7 +32,7 @@ class Kernels {
 
   /// Null: there is no kernel that does all of it.
   Made make_fused(const Contraction& contraction) {
-    if (NamedStep own = make_gemm(contraction, panels_); own.step) return {std::move(own.step), {std::string(own.name)}};
+    if (NamedStep own = make_gemm(contraction, weights_); own.step) return {std::move(own.step), {std::string(own.name)}};
     if (contraction.spec.op == core::Op::conv) return make_conv(contraction);
     return ask_library(contraction);
   }
@@ -75,7 +75,6 @@ class Kernels {
     return {std::move(step), std::move(kernels)};
   }
 
-  PanelCache panels_;
   WeightCache weights_;
   std::unique_ptr<Library> library_ = open_library();
 };

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "kernels/cpu/contraction.h"
-#include "kernels/cpu/conv/weights.h"
 #include "kernels/cpu/gemm/gemm.h"
+#include "kernels/cpu/weights.h"
 
 namespace reprise::kernels::cpu {
 

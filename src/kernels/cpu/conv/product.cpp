@@ -13,7 +13,6 @@
 namespace reprise::kernels::cpu {
 namespace {
 
-constexpr std::int64_t kProductForm = 3;  // WeightCache
 constexpr std::int64_t kLine = 64;
 
 /// Copies `bytes`, and up to a line more where both sides have it.
@@ -145,10 +144,7 @@ NamedStep make_conv_product(const Contraction& contraction, WeightCache& cache) 
   conv.direct = s.taps() == 1 && s.stride[0] == 1 && s.stride[1] == 1 && s.padding[0] == 0 && s.padding[1] == 0;
   conv.plan_jobs();
   const std::int64_t row_stride = s.taps() == 1 ? s.w.strides[1] : 1, column_stride = s.w.strides[0];
-  conv.weights = cache.pack(contraction.spec, s.w, {kProductForm, row_stride, column_stride, conv.form.depth, conv.form.columns}, conv.form.bytes(),
-                            [form = conv.form, row_stride, column_stride, threads = s.threads](const std::byte* from, std::byte* to) {
-                              pack_panels({from, row_stride, column_stride}, form, to, threads);
-                            });
+  conv.weights = pack_panels(cache, contraction.spec, s.w, row_stride, column_stride, conv.form, s.threads);
   const std::size_t bytes = reference::aligned(conv.scratch_bytes());
   const std::int64_t jobs = conv.row_blocks * conv.panel_jobs();
   const auto workers = static_cast<std::size_t>(std::min<std::int64_t>(jobs, s.threads));

@@ -7,10 +7,6 @@
 namespace reprise::kernels::cpu {
 namespace {
 
-bool is_fixed(const StepSpec& spec, const OperandRef& w) {
-  return static_cast<std::size_t>(w.slot) < spec.fixed.size() && spec.fixed[static_cast<std::size_t>(w.slot)] != nullptr;
-}
-
 bool lie_well(const Contraction& conv) {
   const auto& spec = conv.spec;
   const OperandRef &x = spec.inputs[0], &w = spec.inputs[1], &y = spec.outputs[0];

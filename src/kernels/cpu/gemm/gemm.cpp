@@ -12,10 +12,6 @@ namespace {
 
 bool has_dense_rows(const OperandRef& operand) { return operand.sizes[1] == 1 || operand.strides[1] == 1; }
 
-bool is_fixed(const StepSpec& spec, const OperandRef& w) {
-  return static_cast<std::size_t>(w.slot) < spec.fixed.size() && spec.fixed[static_cast<std::size_t>(w.slot)] != nullptr;
-}
-
 bool takes(const Product& p, const StepSpec& spec) {
   if (p.y.rank != 2 || !has_dense_rows(p.a) || !has_dense_rows(p.y) || !is_fixed(spec, p.b)) return false;
   return (!p.has_bias || is_row(p.bias)) && (!p.has_addend || has_dense_rows(p.addend));
@@ -24,7 +20,7 @@ bool takes(const Product& p, const StepSpec& spec) {
 struct Gemm {
   Product operands;
   PanelForm form;
-  PanelCache::Panels panels;  // null: in w's slot, streamed
+  PackedWeight panels;
   TileKernel kernel = nullptr;
   Finish::Run finish = nullptr;
   std::int64_t rows = 0, block_rows = 0, row_blocks = 1, job_panels = 1;
@@ -54,7 +50,7 @@ struct Gemm {
                     .addend_stride = addend.strides[0],
                     .y_stride = y.strides[0]};
     const void* rows_of_a = a.at(bindings);
-    const std::byte* weights = panels ? panels.get() : w.at(bindings);
+    const std::byte* weights = panels.at(bindings);
     const std::int64_t jobs = panel_jobs();
     parallel_jobs(threads, jobs * row_blocks, [&](std::int64_t job, int) {
       const std::int64_t row = job / jobs * block_rows, first = job % jobs * job_panels;
@@ -73,7 +69,7 @@ struct Gemm {
 
 }  // namespace
 
-NamedStep make_gemm(const Contraction& matmul, PanelCache& panels) {
+NamedStep make_gemm(const Contraction& matmul, WeightCache& weights) {
   const auto& spec = matmul.spec;
   if (spec.op != core::Op::matmul) return {};
   const auto product = describe_product(matmul);
@@ -90,16 +86,7 @@ NamedStep make_gemm(const Contraction& matmul, PanelCache& panels) {
   gemm.rows = p.y.sizes[0];
   gemm.threads = std::max(1, spec.threads);
   gemm.plan_jobs();
-  const MatrixView weights{p.b.at(spec.fixed.data()), p.b.strides[0], p.b.strides[1]};
-  if (p.b.slot < spec.first_streamed_slot) {
-    gemm.panels = panels.pack(weights, gemm.form, gemm.threads);
-  } else {
-    const auto offset = p.b.offset * static_cast<std::int64_t>(item_size(p.b.dtype));
-    spec.packings->push_back({p.b.slot, gemm.form.bytes(), [weights, offset, form = gemm.form, threads = gemm.threads](const void* weight, void* packed) {
-                                pack_panels({static_cast<const std::byte*>(weight) + offset, weights.row_stride, weights.column_stride}, form, packed, threads);
-                              }});
-    gemm.operands.b.offset = 0;
-  }
+  gemm.panels = pack_panels(weights, spec, p.b, p.b.strides[0], p.b.strides[1], gemm.form, gemm.threads);
   return {reference::make_step([gemm](void* const* bindings) { gemm.run(bindings); }), tiles.name};
 }
 

@@ -13,7 +13,7 @@ struct NamedStep {
   std::string_view name;
 };
 
-/// No step: the weights change, operands lie otherwise than in dense rows, or this machine has no fast kernel. `panels` keeps what is packed.
-NamedStep make_gemm(const Contraction& matmul, PanelCache& panels);
+/// No step: the weights change, operands lie otherwise than in dense rows, or this machine has no fast kernel. `weights` keeps what is packed.
+NamedStep make_gemm(const Contraction& matmul, WeightCache& weights);
 
 }  // namespace reprise::kernels::cpu

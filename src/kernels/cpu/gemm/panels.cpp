@@ -1,12 +1,7 @@
 #include "kernels/cpu/gemm/panels.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 
-#include "base/check.h"
 #include "kernels/parallel.h"
 
 namespace reprise::kernels::cpu {
@@ -14,6 +9,8 @@ namespace {
 
 /// Rows of a panel at a time: what is written stays in the nearest cache while columns are read one after the other.
 constexpr std::int64_t kChunk = 64;
+
+constexpr std::int64_t kPanels = 3;  // WeightCache
 
 void pack_f32(const MatrixView& from, const PanelForm& form, std::int64_t panel, float* to) {
   const auto* data = static_cast<const float*>(from.data);
@@ -43,15 +40,6 @@ void pack_bf16(const MatrixView& from, const PanelForm& form, std::int64_t panel
 
 }  // namespace
 
-std::shared_ptr<const std::byte> allocate_packed(std::size_t bytes) {
-  constexpr std::size_t kLine = 64, kHugePage = std::size_t{2} << 20;
-  void* memory = nullptr;
-  const int status = ::posix_memalign(&memory, bytes >= kHugePage ? kHugePage : kLine, std::max<std::size_t>(bytes, 1));
-  REPRISE_CHECK(status == 0, OutOfMemory, "[kernels/pack] no memory for packed weights (want {} bytes)", bytes);
-  if (bytes >= kHugePage) ::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: fewer translations while they stream by
-  return {static_cast<std::byte*>(memory), [](const std::byte* p) { std::free(const_cast<std::byte*>(p)); }};
-}
-
 void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int threads) {
   const std::int64_t cost = form.width() * form.depth;
   parallel_for(threads, form.panels(), grain_for(cost), [&](std::int64_t begin, std::int64_t end, int) {
@@ -65,14 +53,12 @@ void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int th
   });
 }
 
-PanelCache::Panels PanelCache::pack(const MatrixView& from, const PanelForm& form, int threads) {
-  const std::lock_guard lock(mutex_);
-  auto& known = known_[{from.data, from.row_stride, from.column_stride, form.dtype, form.depth, form.columns}];
-  if (Panels panels = known.lock()) return panels;
-  Panels made = allocate_packed(form.bytes());
-  pack_panels(from, form, const_cast<std::byte*>(made.get()), threads);
-  known = made;
-  return made;
+PackedWeight pack_panels(WeightCache& cache, const StepSpec& spec, const OperandRef& w, std::int64_t row_stride, std::int64_t column_stride,
+                         const PanelForm& form, int threads) {
+  return cache.pack(spec, w, {kPanels, static_cast<std::int64_t>(form.dtype), row_stride, column_stride, form.depth, form.columns}, form.bytes(),
+                    [=](const std::byte* from, std::byte* to) {
+                      pack_panels({from, row_stride, column_stride}, form, to, threads);
+                    });
 }
 
 }  // namespace reprise::kernels::cpu

@@ -3,11 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <tuple>
 
+#include "kernels/cpu/weights.h"
 #include "reprise/dtype.h"
 
 namespace reprise::kernels::cpu {
@@ -36,22 +33,10 @@ struct MatrixView {
   std::int64_t row_stride = 0, column_stride = 0;
 };
 
-/// Memory for packed weights: aligned to 64 bytes, or to 2 MiB where large. Throws OutOfMemory.
-std::shared_ptr<const std::byte> allocate_packed(std::size_t bytes);
-
 void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int threads);
 
-/// One copy for all steps that want the same of the same. Thread safe.
-class PanelCache {
- public:
-  using Panels = std::shared_ptr<const std::byte>;
-  /// Throws OutOfMemory.
-  Panels pack(const MatrixView& from, const PanelForm& form, int threads);
-
- private:
-  using Key = std::tuple<const void*, std::int64_t, std::int64_t, DType, std::int64_t, std::int64_t>;
-  std::mutex mutex_;
-  std::map<Key, std::weak_ptr<const std::byte>> known_;
-};
+/// `w`, an operand of `spec` that is fixed, with rows and columns so many elements apart, in panels: one copy for all products of it.
+PackedWeight pack_panels(WeightCache& cache, const StepSpec& spec, const OperandRef& w, std::int64_t row_stride, std::int64_t column_stride,
+                         const PanelForm& form, int threads);
 
 }  // namespace reprise::kernels::cpu

@@ -24,7 +24,7 @@ bool takes(const Contraction& conv) {
   const OperandRef &x = spec.inputs[0], &w = spec.inputs[1], &y = spec.outputs[0];
   if (spec.attrs->flag("transposed", false) || x.rank < 3 || x.rank > 5 || !data_type(x.dtype) || w.dtype != x.dtype || y.dtype != x.dtype) return false;
   if (y.numel() == 0 || x.numel() == 0 || w.numel() == 0) return false;
-  return static_cast<std::size_t>(w.slot) < spec.fixed.size() && spec.fixed[static_cast<std::size_t>(w.slot)] != nullptr;
+  return is_fixed(spec, w);
 }
 
 struct Chosen {

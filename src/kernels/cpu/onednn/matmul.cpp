@@ -26,8 +26,7 @@ StepPtr make_matmul(const Contraction& matmul, PackedWeights& weights) {
     folded.addend = &p.addend;
   }
   const auto attr = attributes(folded, to, arguments);
-  const auto slot = static_cast<std::size_t>(p.b.slot);
-  const bool fixed = p.b.rank == 2 && slot < spec.fixed.size() && spec.fixed[slot] != nullptr;
+  const bool fixed = p.b.rank == 2 && is_fixed(spec, p.b);
   const memory::desc wanted = fixed ? memory::desc(given.dims(), given.data_type(), memory::format_tag::any) : given;
   const ThreadScope scope(spec.threads);
   const dnnl::matmul::desc described = p.has_bias ? dnnl::matmul::desc(from, wanted, bias, to) : dnnl::matmul::desc(from, wanted, to);

@@ -1,8 +1,25 @@
-#include "kernels/cpu/conv/weights.h"
+#include "kernels/cpu/weights.h"
 
-#include "kernels/cpu/gemm/panels.h"
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/check.h"
 
 namespace reprise::kernels::cpu {
+namespace {
+
+std::shared_ptr<const std::byte> allocate_packed(std::size_t bytes) {
+  constexpr std::size_t kLine = 64, kHugePage = std::size_t{2} << 20;
+  void* memory = nullptr;
+  const int status = ::posix_memalign(&memory, bytes >= kHugePage ? kHugePage : kLine, std::max<std::size_t>(bytes, 1));
+  REPRISE_CHECK(status == 0, OutOfMemory, "[kernels/pack] no memory for packed weights (want {} bytes)", bytes);
+  if (bytes >= kHugePage) ::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // a wish: fewer translations while they stream by
+  return {static_cast<std::byte*>(memory), [](const std::byte* p) { std::free(const_cast<std::byte*>(p)); }};
+}
+
+}  // namespace
 
 PackedWeight WeightCache::pack(const StepSpec& spec, const OperandRef& w, std::vector<std::int64_t> form, std::size_t bytes, const Pack& pack) {
   const std::int64_t offset = w.offset * static_cast<std::int64_t>(item_size(w.dtype));
