@@ -1,0 +1,74 @@
+#include "modes/timing.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+namespace reprise::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double microseconds_since(Clock::time_point begin) { return std::chrono::duration<double, std::micro>(Clock::now() - begin).count(); }
+
+double host_time_of(const std::function<void(const Stream&)>& enqueue, Device device, const Settings& settings) {
+  constexpr int kRow = 50;  // fewer than a GPU's queue holds
+  const Stream stream(device);
+  enqueue(stream);
+  stream.synchronize();
+  std::vector<double> times;
+  const auto begin = Clock::now();
+  const auto more = [&] { return times.size() < 3 || microseconds_since(begin) < settings.seconds * 1e6; };
+  while (more()) {
+    for (int i = 0; i < kRow && more(); ++i) {
+      const auto before = Clock::now();
+      enqueue(stream);
+      times.push_back(microseconds_since(before));
+    }
+    stream.synchronize();
+  }
+  return median(std::move(times));
+}
+
+struct Samples {
+  std::vector<double> call, run, host;
+};
+
+void take(Samples& samples, const Calls& calls, Device device, const Settings& settings) {
+  if (calls.call) samples.call.push_back(time_of(calls.call, settings));
+  if (calls.run) samples.run.push_back(time_of(calls.run, settings));
+  if (calls.enqueue) samples.host.push_back(host_time_of(calls.enqueue, device, settings));
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+double time_of(const std::function<void()>& call, const Settings& settings) {
+  for (int i = 0; i < 2; ++i) call();  // the first one records
+  std::vector<double> times;
+  const auto begin = Clock::now();
+  while (times.size() < 3 || microseconds_since(begin) < settings.seconds * 1e6) {
+    const auto before = Clock::now();
+    call();
+    times.push_back(microseconds_since(before));
+  }
+  return median(std::move(times));
+}
+
+std::vector<Took> compare(const std::vector<Way>& ways, Device device, const Settings& settings) {
+  std::vector<Samples> samples(ways.size());
+  for (int round = 0; round < settings.rounds; ++round)
+    for (std::size_t i = 0; i < ways.size(); ++i) ways[i].open([&](const Calls& calls) { take(samples[i], calls, device, settings); });
+  std::vector<Took> took;
+  for (std::size_t i = 0; i < ways.size(); ++i) took.push_back({ways[i].mode, median(samples[i].call), median(samples[i].run), median(samples[i].host)});
+  return took;
+}
+
+}  // namespace reprise::bench
