@@ -14,6 +14,7 @@ namespace reprise::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr long kFewest = 8;  // calls of a thread
 
 /// One thread's recorded calls into tensors of its own.
 struct Caller {
@@ -26,7 +27,8 @@ struct Caller {
     const auto begin = Clock::now();
     double passed = 0;
     long calls = 0;
-    for (; passed < seconds; ++calls, passed = std::chrono::duration<double>(Clock::now() - begin).count()) subject.whole.run(inputs, outputs);
+    for (; calls < kFewest || passed < seconds; ++calls, passed = std::chrono::duration<double>(Clock::now() - begin).count())
+      subject.whole.run(inputs, outputs);
     calls_per_second = static_cast<double>(calls) / passed;
     difference = bench::difference(outputs, want);
   }
