@@ -1,11 +1,13 @@
 // What a recording costs the host beside the driver's own graph launch, and what a node costs the GPU: cuda_replay [DEVICE_INDEX]
 //
-// Chains of small dependent kernels. Host times are those of calls that do not wait, in rows of 20 with a wait after each; medians.
+// Chains of small dependent kernels. Host times are those of calls that do not wait, in rows of 20 with a wait after each, those of the kinds of call
+// interleaved; medians.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 
 #include "device/cuda/command_list.h"
 #include "device/cuda/device.h"
@@ -22,19 +24,27 @@ using Clock = std::chrono::steady_clock;
 constexpr int kRow = 20, kRows = 300;
 constexpr std::int64_t kCount = 1024;
 
-template <class F>
-double median_us(Stream& stream, F call) {
-  std::vector<double> times;
-  for (int row = 0; row < kRows; ++row) {
-    for (int i = 0; i < kRow; ++i) {
-      const auto before = Clock::now();
-      call();
-      times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - before).count());
-    }
-    stream.synchronize();
-  }
+double median(std::vector<double> times) {
   std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
   return times[times.size() / 2];
+}
+
+/// Microseconds of each call, their rows interleaved.
+std::vector<double> medians_us(Stream& stream, const std::vector<std::function<void()>>& calls) {
+  std::vector<std::vector<double>> times(calls.size());
+  for (int row = 0; row < kRows; ++row) {
+    for (std::size_t c = 0; c < calls.size(); ++c) {
+      for (int i = 0; i < kRow; ++i) {
+        const auto before = Clock::now();
+        calls[c]();
+        times[c].push_back(std::chrono::duration<double, std::micro>(Clock::now() - before).count());
+      }
+      stream.synchronize();
+    }
+  }
+  std::vector<double> all;
+  for (auto& t : times) all.push_back(median(std::move(t)));
+  return all;
 }
 
 double gpu_us(CudaDevice& device, Stream& stream, Recording& recording, std::span<void* const> bindings) {
@@ -47,8 +57,7 @@ double gpu_us(CudaDevice& device, Stream& stream, Recording& recording, std::spa
     to->synchronize();
     times.push_back(device.elapsed_ms(*from, *to) * 1e3 / kRow);
   }
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
+  return median(std::move(times));
 }
 
 /// Step i adds 1 to slot i % 2 and stores into the other; the last one stores into slot 3, the first one reads slot 2.
@@ -89,13 +98,12 @@ int main(int argc, char** argv) {
     CudaRecording recording(device->make_command_list(chain(*device->gpu(), nodes, false)), a);
     CudaRecording programmatic(device->make_command_list(chain(*device->gpu(), nodes, true)), a);
     CUstream native = static_cast<CudaStream&>(*stream).get();
-    const double bare = median_us(*stream, [&] { driver().cuGraphLaunch(recording.graph_exec(), native); });
-    const double same = median_us(*stream, [&] { recording.replay(*stream, a); });
     int round = 0;
-    const double one = median_us(*stream, [&] { recording.replay(*stream, ++round % 2 != 0 ? b : a); });
-    const double two = median_us(*stream, [&] { recording.replay(*stream, ++round % 2 != 0 ? c : a); });
-    fmt::print("{:>6} {:>9.2f} us {:>9.2f} us {:>8.2f} {:>11.2f} us {:>11.2f} us {:>11.2f} us {:>13.2f} us\n", nodes, bare, same, same / bare, one - same,
-               two - same, gpu_us(*device, *stream, recording, a) / nodes, gpu_us(*device, *stream, programmatic, a) / nodes);
+    const auto host =
+        medians_us(*stream, {[&] { driver().cuGraphLaunch(recording.graph_exec(), native); }, [&] { recording.replay(*stream, a); },
+                             [&] { recording.replay(*stream, ++round % 2 != 0 ? b : a); }, [&] { recording.replay(*stream, ++round % 2 != 0 ? c : a); }});
+    fmt::print("{:>6} {:>9.2f} us {:>9.2f} us {:>8.2f} {:>11.2f} us {:>11.2f} us {:>11.2f} us {:>13.2f} us\n", nodes, host[0], host[1], host[1] / host[0],
+               host[2] - host[1], host[3] - host[1], gpu_us(*device, *stream, recording, a) / nodes, gpu_us(*device, *stream, programmatic, a) / nodes);
   }
   return 0;
 }

@@ -35,7 +35,13 @@ class Walker {
   }
 
   void steps(const Stage& stage) {
-    for (const auto& define : stage.last().defines) guess(stage.last(), define);
+    constexpr auto kAll = std::numeric_limits<std::int64_t>::max();  // what counts must have room for everything
+    for (const auto& define : stage.last().defines) guess(stage.last(), define, kAll);
+    visit_steps(stage);
+    for (const auto& define : stage.last().defines) guess(stage.last(), define, most_counted_);
+  }
+
+  void visit_steps(const Stage& stage) {
     const bool from_data = !stage.data_symbols.empty() || !stage.last().defines.empty();
     try {
       for (const auto id : stage.dynamic_buffers) {
@@ -59,9 +65,9 @@ class Walker {
     }
   }
 
-  void guess(const plan::Command& command, const plan::Define& define) {
+  void guess(const plan::Command& command, const plan::Define& define, std::int64_t most) {
     const auto& info = executable_.plan().symbols.at(define.symbol);
-    if (const auto most = count_bound(command, values_)) return values_.set(define.symbol, sym::Number::of(std::min(*most, most_counted_)));
+    if (const auto bound = count_bound(command, values_)) return values_.set(define.symbol, sym::Number::of(std::min(*bound, most)));
     const bool real = define.output < 0 && is_floating(command.inputs.at(0).dtype);
     const auto seen = info.hint.value_or(std::clamp<std::int64_t>(1, info.range.min, info.range.max));
     values_.set(define.symbol, real ? sym::Number::of_real(static_cast<double>(seen)) : sym::Number::of(seen));

@@ -69,6 +69,10 @@ TEST_F(AheadOfTime, HoldsMachineCodeForTheArchitecture) {
   }
 }
 
+TEST_F(AheadOfTime, TakesProgramsWhoseSizesDependOnData) {
+  for (const char* name : {"data_dependent", "cond"}) EXPECT_FALSE(cubins(compile_for("sm_90a", name)).empty()) << name;
+}
+
 TEST_F(AheadOfTime, HoldsTheKernelsOfEveryCommand) {
   for (const char* name : {"convnet", "dynamic", "cond", "data_dependent", "state", "shared"}) {
     const auto plan = std::make_shared<const plan::Plan>(api::build_plan(program(name).impl().program, {.device = Device::cuda()}));

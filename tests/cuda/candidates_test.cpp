@@ -145,15 +145,19 @@ TEST_F(CandidatesTest, AgreeOnProducts) {
   struct Shape {
     std::int64_t rows, columns, depth;
   };
-  const std::vector<Shape> shapes = {{49, 128, 584}, {1, 1000, 512}, {300, 264, 1096}, {5, 12, 68}};
+  const std::vector<Shape> shapes = {{49, 128, 584}, {1, 1000, 512}, {300, 264, 1096}, {5, 12, 68}, {70, 131, 256}, {3, 257, 1024}};
   for (const DType dtype : {DType::f16, DType::bf16}) {
     for (const auto& [m, n, k] : std::span(shapes).first(dtype == DType::f16 ? shapes.size() : 1)) {
       for (const bool columns_contiguous : {false, true}) {
         const auto random = [&](const Sizes& sizes, unsigned seed) { return kernels::test::random(sizes, dtype, kernels::test::Layout::rows, seed); };
         const Tensor b = with_innermost(random({k, n}, 2), columns_contiguous ? 1 : 0);
         const Tensor bias = random({n}, 3).as_strided(Sizes{m, n}, Sizes{0, 1});
-        const auto kinds = check({core::Op::matmul, {{"has_bias", true}}, {random({m, k}, 1), b, bias}, Tensor::empty(Sizes{m, n}, dtype)});
-        EXPECT_EQ(kinds.contains("cluster"), gpu->info().major >= 9 && (n % 8 == 0 || !columns_contiguous));
+        for (const bool has_bias : {true, false}) {
+          std::vector<Tensor> operands{random({m, k}, 1), b};
+          if (has_bias) operands.push_back(bias);
+          const auto kinds = check({core::Op::matmul, {{"has_bias", has_bias}}, operands, Tensor::empty(Sizes{m, n}, dtype)});
+          EXPECT_EQ(kinds.contains("cluster"), gpu->info().major >= 9 && (n % 8 == 0 || !columns_contiguous));
+        }
       }
     }
   }

@@ -15,8 +15,8 @@ namespace reprise::device::cuda {
 #define REPRISE_CUDA_DRIVER_FUNCTIONS(X) \
   X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuGetErrorString) X(cuDeviceGetCount) X(cuDeviceGet) X(cuDeviceGetName) X(cuDeviceGetAttribute) \
   X(cuDeviceTotalMem) X(cuDevicePrimaryCtxRetain) X(cuCtxGetCurrent) X(cuCtxSetCurrent) X(cuCtxGetDevice) X(cuCtxPushCurrent) X(cuCtxPopCurrent) \
-  X(cuStreamCreate) X(cuStreamDestroy) \
-  X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent) X(cuStreamBeginCapture) X(cuStreamEndCapture) X(cuEventCreate) X(cuEventDestroy) \
+  X(cuStreamCreate) X(cuStreamDestroy) X(cuStreamSynchronize) X(cuStreamQuery) X(cuStreamWaitEvent) X(cuStreamBeginCapture) \
+  X(cuStreamBeginCaptureToGraph) X(cuStreamEndCapture) X(cuEventCreate) X(cuEventDestroy) \
   X(cuEventRecord) X(cuEventQuery) X(cuEventSynchronize) X(cuEventElapsedTime) X(cuMemPoolCreate) X(cuMemPoolDestroy) X(cuMemPoolSetAttribute) \
   X(cuMemPoolTrimTo) X(cuMemAllocFromPoolAsync) X(cuMemFreeAsync) X(cuMemHostAlloc) X(cuMemFreeHost) X(cuMemGetInfo) X(cuMemAddressReserve) \
   X(cuMemAddressFree) X(cuMemCreate) X(cuMemRelease) X(cuMemMap) X(cuMemUnmap) X(cuMemSetAccess) X(cuMemGetAllocationGranularity) X(cuMemcpyAsync) \
@@ -25,7 +25,8 @@ namespace reprise::device::cuda {
   X(cuGraphCreate) X(cuGraphDestroy) X(cuGraphAddKernelNode) X(cuGraphAddMemcpyNode) X(cuGraphAddMemsetNode) X(cuGraphAddHostNode) \
   X(cuGraphAddChildGraphNode) X(cuGraphKernelNodeSetAttribute) X(cuGraphAddDependencies) X(cuGraphInstantiateWithFlags) X(cuGraphUpload) X(cuGraphLaunch) \
   X(cuGraphExecDestroy) X(cuGraphExecKernelNodeSetParams) X(cuGraphExecMemcpyNodeSetParams) X(cuGraphExecMemsetNodeSetParams) \
-  X(cuGraphExecChildGraphNodeSetParams) X(cuGraphGetNodes) X(cuGraphNodeGetType) X(cuGraphKernelNodeGetParams) X(cuGraphKernelNodeCopyAttributes)
+  X(cuGraphExecChildGraphNodeSetParams) X(cuGraphGetNodes) X(cuGraphNodeGetType) X(cuGraphGetEdges) \
+  X(cuGraphKernelNodeGetParams) X(cuGraphKernelNodeCopyAttributes)
 // clang-format on
 
 /// The driver's functions. `driver().cuInit(0)`.

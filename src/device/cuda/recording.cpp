@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
-#include <string>
 #include <utility>
 
 #include "base/check.h"
-#include "base/unique_handle.h"
+#include "device/cuda/capture.h"
 #include "device/cuda/dependencies.h"
 
 namespace reprise::device::cuda {
@@ -15,37 +13,6 @@ namespace {
 
 // What the driver keeps for a node of an instantiated graph, on the host and on the GPU; it does not tell.
 constexpr std::size_t kNodeBytes = 2048;
-
-void destroy_graph(CUgraph graph) { driver().cuGraphDestroy(graph); }
-void destroy_stream(CUstream stream) { driver().cuStreamDestroy(stream); }
-using GraphOwner = base::UniqueHandle<CUgraph, destroy_graph>;
-using StreamOwner = base::UniqueHandle<CUstream, destroy_stream>;
-
-/// The kernel that a captured graph consists of. Null: it holds something else as well.
-CUgraphNode only_kernel(CUgraph graph) {
-  std::size_t count = 1;
-  CUgraphNode node = nullptr;
-  CUgraphNodeType type{};
-  check(driver().cuGraphGetNodes(graph, nullptr, &count), "reading a capture");
-  if (count != 1) return nullptr;
-  check(driver().cuGraphGetNodes(graph, &node, &count), "reading a capture");
-  check(driver().cuGraphNodeGetType(node, &type), "reading a capture");
-  return type == CU_GRAPH_NODE_TYPE_KERNEL ? node : nullptr;
-}
-
-/// Parameters of a captured kernel; they stay as long as its graph.
-CUDA_KERNEL_NODE_PARAMS params_of(CUgraphNode kernel) {
-  CUDA_KERNEL_NODE_PARAMS params{};
-  check(driver().cuGraphKernelNodeGetParams(kernel, &params), "reading a capture");
-  return params;
-}
-
-/// A stream that nothing else orders itself against, so that no other thread's work can break a capture.
-StreamOwner private_stream() {
-  CUstream stream = nullptr;
-  check(driver().cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "making a stream");
-  return StreamOwner(stream);
-}
 
 CUDA_MEMCPY3D copy_params(const MemoryCopy& copy, void* const* bindings) {
   CUDA_MEMCPY3D params{};
@@ -74,8 +41,10 @@ CUDA_MEMSET_NODE_PARAMS fill_params(const MemoryFill& fill, void* const* binding
 struct CudaRecording::Node {
   const Operation* operation = nullptr;
   CudaRecording* recording = nullptr;
-  CUgraphNode node = nullptr;
-  bool is_kernel = false;  // our own, or the only one of a library's call
+  CUgraphNode first = nullptr, last = nullptr;  // the same, but for a library's call
+  std::vector<CUgraphNode> library_kernels;     // of a call that is nothing else, one after the other
+  bool is_kernel = false;                       // `last`
+  bool early = false;                           // `first` may start before a kernel that it comes after has ended
   // Of a kernel: what the driver reads when the node is made or patched.
   CUDA_KERNEL_NODE_PARAMS kernel{};
   std::vector<std::byte> parameters;
@@ -120,8 +89,10 @@ class CudaRecording::Builder {
       node_->operation = &operations[i];
       node_->recording = &r_;
       note_slots(operations[i], static_cast<int>(i));
+      before_ = dependencies[i];
       std::visit([this](const auto& work) { add(work); }, operations[i].work);
-      connect(dependencies[i]);
+      if (node_->first == nullptr) node_->first = node_->last;
+      connect();
     }
   }
 
@@ -140,53 +111,68 @@ class CudaRecording::Builder {
   void add(const KernelLaunch& launch) {
     node_->describe_kernel(launch);
     node_->is_kernel = true;
-    check(driver().cuGraphAddKernelNode(&node_->node, r_.graph_, nullptr, 0, &node_->kernel), "recording a kernel");
+    node_->early = launch.programmatic;
+    check(driver().cuGraphAddKernelNode(&node_->last, r_.graph_, nullptr, 0, &node_->kernel), "recording a kernel");
     if (launch.cluster.x * launch.cluster.y * launch.cluster.z <= 1) return;
     CUkernelNodeAttrValue value{};
     value.clusterDim = {launch.cluster.x, launch.cluster.y, launch.cluster.z};
-    check(driver().cuGraphKernelNodeSetAttribute(node_->node, CU_KERNEL_NODE_ATTRIBUTE_CLUSTER_DIMENSION, &value), "recording a kernel's clusters");
+    check(driver().cuGraphKernelNodeSetAttribute(node_->last, CU_KERNEL_NODE_ATTRIBUTE_CLUSTER_DIMENSION, &value), "recording a kernel's clusters");
   }
   void add(const MemoryCopy& copy) {
     const auto params = copy_params(copy, r_.bindings_.data());
-    check(driver().cuGraphAddMemcpyNode(&node_->node, r_.graph_, nullptr, 0, &params, r_.list_.gpu()->context()), "recording a copy");
+    check(driver().cuGraphAddMemcpyNode(&node_->last, r_.graph_, nullptr, 0, &params, r_.list_.gpu()->context()), "recording a copy");
   }
   void add(const MemoryFill& fill) {
     const auto params = fill_params(fill, r_.bindings_.data());
-    check(driver().cuGraphAddMemsetNode(&node_->node, r_.graph_, nullptr, 0, &params, r_.list_.gpu()->context()), "recording a fill");
+    check(driver().cuGraphAddMemsetNode(&node_->last, r_.graph_, nullptr, 0, &params, r_.list_.gpu()->context()), "recording a fill");
   }
   void add(const LibraryCall&) {
-    const GraphOwner captured(r_.capture(*node_->operation));
-    if (const CUgraphNode kernel = only_kernel(captured.get())) {
-      // By itself it may be followed programmatically.
-      const auto params = params_of(kernel);
-      check(driver().cuGraphAddKernelNode(&node_->node, r_.graph_, nullptr, 0, &params), "recording a library's kernel");
-      check(driver().cuGraphKernelNodeCopyAttributes(node_->node, kernel), "recording a library's kernel");
-      node_->is_kernel = true;
+    const CapturedCall captured(*node_->operation, r_.bindings_.data(), any_kernel_before());
+    for (const auto& kernel : captured.kernels()) add(kernel);
+    if (captured.kernels().empty()) {
+      check(driver().cuGraphAddChildGraphNode(&node_->last, r_.graph_, nullptr, 0, captured.graph()), "recording a library's work");
       return;
     }
-    check(driver().cuGraphAddChildGraphNode(&node_->node, r_.graph_, nullptr, 0, captured.get()), "recording a library's work");
+    node_->first = node_->library_kernels.front();
+    node_->is_kernel = true;
+    node_->early = captured.kernels().front().early;
+  }
+  /// One more of a library's call, behind the last. By itself it may be followed programmatically.
+  void add(const CapturedCall::Kernel& kernel) {
+    const CUgraphNode before = node_->last;
+    const auto params = params_of(kernel.node);
+    check(driver().cuGraphAddKernelNode(&node_->last, r_.graph_, nullptr, 0, &params), "recording a library's kernel");
+    check(driver().cuGraphKernelNodeCopyAttributes(node_->last, kernel.node), "recording a library's kernel");
+    node_->library_kernels.push_back(node_->last);
+    if (before != nullptr) order(before, node_->last, kernel.early);
   }
   void add(const HostCall&) {
     r_.has_host_calls_ = true;
     const CUDA_HOST_NODE_PARAMS params{.fn = Node::run_host_step, .userData = node_};
-    check(driver().cuGraphAddHostNode(&node_->node, r_.graph_, nullptr, 0, &params), "recording a host step");
+    check(driver().cuGraphAddHostNode(&node_->last, r_.graph_, nullptr, 0, &params), "recording a host step");
   }
 
-  void connect(const std::vector<int>& dependencies) {
-    const auto* launch = std::get_if<KernelLaunch>(&node_->operation->work);
-    for (const int dependency : dependencies) {
-      const Node& before = *r_.nodes_[static_cast<std::size_t>(dependency)];
-      CUgraphEdgeData edge{};
-      if (launch != nullptr && launch->programmatic && before.is_kernel) {
-        edge.type = CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC;
-        edge.from_port = CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC;
-      }
-      check(driver().cuGraphAddDependencies(r_.graph_, &before.node, &node_->node, &edge, 1), "recording an order");
+  void connect() {
+    for (const int i : before_) order(node_at(i).last, node_->first, node_->early && node_at(i).is_kernel);
+  }
+  void order(CUgraphNode before, CUgraphNode after, bool programmatic) {
+    CUgraphEdgeData edge{};
+    if (programmatic) {
+      edge.type = CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC;
+      edge.from_port = CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC;
     }
+    check(driver().cuGraphAddDependencies(r_.graph_, &before, &after, &edge, 1), "recording an order");
+  }
+  const Node& node_at(int index) const { return *r_.nodes_[static_cast<std::size_t>(index)]; }
+  /// Null: there is none.
+  CUgraphNode any_kernel_before() const {
+    const auto found = std::find_if(before_.begin(), before_.end(), [&](int i) { return node_at(i).is_kernel; });
+    return found != before_.end() ? node_at(*found).last : nullptr;
   }
 
   CudaRecording& r_;
   Node* node_ = nullptr;
+  std::span<const int> before_;  // indices of the operations that `node_` comes after
 };
 
 CudaRecording::CudaRecording(std::shared_ptr<const CommandList> list, std::span<void* const> bindings)
@@ -228,25 +214,6 @@ void CudaRecording::prepare_steps() const {
   }
 }
 
-CUgraph CudaRecording::capture(const Operation& operation) const {
-  const Driver& cuda = driver();
-  const auto stream = private_stream();
-  const auto step = static_cast<std::size_t>(operation.step);
-  check(cuda.cuStreamBeginCapture(stream.get(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "recording a library's work");
-  std::optional<std::string> error;
-  try {
-    std::get<LibraryCall>(operation.work).enqueue(stream.get(), bindings_.data());
-  } catch (const std::exception& thrown) {
-    error = thrown.what();
-  }
-  CUgraph graph = nullptr;
-  const CUresult result = cuda.cuStreamEndCapture(stream.get(), &graph);
-  GraphOwner owner(graph);
-  if (!error && result != CUDA_SUCCESS) error = fmt::format("[device/cuda] recording a library's work failed ({})", error_text(result));
-  if (error) throw CaptureFailed(*error, step);
-  return owner.release();
-}
-
 void CudaRecording::replay(Stream& stream, std::span<void* const> bindings) {
   REPRISE_CHECK(bindings.size() == bindings_.size(), InvalidArgument, "[device/replay] wrong number of binding slots (got {}, want {})", bindings.size(),
                 bindings_.size());
@@ -282,23 +249,30 @@ void CudaRecording::patch(Node& node) {
   CUcontext context = list_.gpu()->context();
   if (const auto* launch = std::get_if<KernelLaunch>(&work)) {
     fill_parameters(*launch, bindings_.data(), node.parameters.data());
-    check(cuda.cuGraphExecKernelNodeSetParams(exec_, node.node, &node.kernel), "patching a kernel");
+    check(cuda.cuGraphExecKernelNodeSetParams(exec_, node.last, &node.kernel), "patching a kernel");
   } else if (const auto* copy = std::get_if<MemoryCopy>(&work)) {
     const auto params = copy_params(*copy, bindings_.data());
-    check(cuda.cuGraphExecMemcpyNodeSetParams(exec_, node.node, &params, context), "patching a copy");
+    check(cuda.cuGraphExecMemcpyNodeSetParams(exec_, node.last, &params, context), "patching a copy");
   } else if (const auto* fill = std::get_if<MemoryFill>(&work)) {
     const auto params = fill_params(*fill, bindings_.data());
-    check(cuda.cuGraphExecMemsetNodeSetParams(exec_, node.node, &params, context), "patching a fill");
+    check(cuda.cuGraphExecMemsetNodeSetParams(exec_, node.last, &params, context), "patching a fill");
   } else if (std::holds_alternative<LibraryCall>(work)) {
-    const GraphOwner captured(capture(*node.operation));
-    if (node.is_kernel) {
-      const CUgraphNode kernel = only_kernel(captured.get());
-      REPRISE_CHECK(kernel != nullptr, DeviceError, "[device/replay] a library's call is no longer one kernel with other addresses");
-      const auto params = params_of(kernel);
-      check(cuda.cuGraphExecKernelNodeSetParams(exec_, node.node, &params), "patching a library's kernel");
-      return;
-    }
-    check(cuda.cuGraphExecChildGraphNodeSetParams(exec_, node.node, captured.get()), "patching a library's work");
+    patch_library(node);
+  }
+}
+
+void CudaRecording::patch_library(const Node& node) {
+  const CapturedCall captured(*node.operation, bindings_.data(), nullptr);
+  if (!node.is_kernel) {
+    check(driver().cuGraphExecChildGraphNodeSetParams(exec_, node.last, captured.graph()), "patching a library's work");
+    return;
+  }
+  REPRISE_CHECK(captured.kernels().size() == node.library_kernels.size(), DeviceError,
+                "[device/replay] a library's call has become another with other addresses (got {} kernels, want {})", captured.kernels().size(),
+                node.library_kernels.size());
+  for (std::size_t i = 0; i < node.library_kernels.size(); ++i) {
+    const auto params = params_of(captured.kernels()[i].node);
+    check(driver().cuGraphExecKernelNodeSetParams(exec_, node.library_kernels[i], &params), "patching a library's kernel");
   }
 }
 

@@ -13,9 +13,10 @@
 
 namespace reprise::device::cuda {
 
-/// Kernels, copies and fills are nodes of their own, in the order that their accesses ask for and no other; library calls are captured, thread-locally, into
-/// child graphs (a node, where that is one kernel). A replay with the addresses of the one before is one graph launch; a changed slot patches the nodes that
-/// name it (a library call that names it is captured anew), for this launch and later ones: launches in flight keep theirs.
+/// Kernels, copies and fills are nodes of their own, in the order that their accesses ask for and no other; library calls are captured, thread-locally: into
+/// nodes where they are kernels one after the other, which start early if the library lets them (programmatic launch), and else into child graphs. A replay
+/// with the addresses of the one before is one graph launch; a changed slot patches the nodes that name it (a library call that names it is captured anew), for
+/// this launch and later ones: launches in flight keep theirs.
 class CudaRecording final : public Recording {
  public:
   CudaRecording(std::shared_ptr<const CommandList> list, std::span<void* const> bindings);
@@ -34,9 +35,8 @@ class CudaRecording final : public Recording {
 
   void patch(std::span<void* const> bindings, CudaStream& stream);
   void patch(Node& node);
+  void patch_library(const Node& node);
   void prepare_steps() const;
-  /// Throws CaptureFailed, naming the operation's step.
-  [[nodiscard]] CUgraph capture(const Operation& operation) const;
 
   std::shared_ptr<const CommandList> owned_list_;
   const CudaCommandList& list_;

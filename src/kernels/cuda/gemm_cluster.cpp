@@ -79,12 +79,13 @@ bool has_plain_b(const Contraction& c) {
   return true;
 }
 
-bool has_plain_y(const Contraction& c) {
+/// Rows of y begin at, and consist of, whole vectors that are stored at once.
+bool has_aligned_y(const Contraction& c) {
   constexpr std::int64_t kStored = 4;
   const GemmLayout& g = c.layout;
-  bool plain = g.y_column == 1 && g.columns % kStored == 0 && c.y.offset % kStored == 0 && (g.batches == 1 || g.y_batch[0] % kStored == 0);
-  for (std::size_t d = 0; d < static_cast<std::size_t>(g.row_rank); ++d) plain = plain && (g.row_sizes[d] == 1 || g.y_row[d] % kStored == 0);
-  return plain;
+  bool aligned = g.columns % kStored == 0 && c.y.offset % kStored == 0 && (g.batches == 1 || g.y_batch[0] % kStored == 0);
+  for (std::size_t d = 0; d < static_cast<std::size_t>(g.row_rank); ++d) aligned = aligned && (g.row_sizes[d] == 1 || g.y_row[d] % kStored == 0);
+  return aligned;
 }
 
 bool has_small_offsets(const OperandRef& operand) {
@@ -93,7 +94,8 @@ bool has_small_offsets(const OperandRef& operand) {
 
 bool has_plain_rows(const Contraction& c) {
   const GemmLayout& g = c.layout;
-  if (g.batch_rank > 1 || std::any_of(g.bias_row.begin(), g.bias_row.end(), [](std::int64_t s) { return s != 0; })) return false;
+  const bool bias_by_row = c.has_bias && std::any_of(g.bias_row.begin(), g.bias_row.end(), [](std::int64_t s) { return s != 0; });
+  if (g.batch_rank > 1 || bias_by_row) return false;
   if (c.convolution == Convolution::none) return g.row_rank == 1 && g.depth_rank == 1;
   // Images of lines of pixels, channels innermost.
   return c.convolution == Convolution::forward && g.first_tap == 0 && g.row_sizes[1] == 1 && g.depth_sizes[0] == 1 && g.a_depth[3] == 1 &&
@@ -165,7 +167,7 @@ bool cluster_gemm_takes(const Gpu& gpu, const Contraction& c) {
   const GemmLayout& g = c.layout;
   if (gpu.info().major < kFirstWithClusters || (c.y.dtype != DType::f16 && c.y.dtype != DType::bf16) || g.depth == 0) return false;
   if (g.columns > kMostTiles * kTiles.back().columns || g.batches > kMostTiles) return false;
-  return has_plain_rows(c) && has_plain_b(c) && has_plain_y(c) && has_small_offsets(c.a) && has_small_offsets(c.b) && has_small_offsets(c.y) &&
+  return has_plain_rows(c) && has_plain_b(c) && g.y_column == 1 && has_small_offsets(c.a) && has_small_offsets(c.b) && has_small_offsets(c.y) &&
          vector_width(c) > 0;
 }
 
@@ -196,10 +198,11 @@ StepPtr make_cluster_gemm(Gpu& gpu, const Contraction& c, const ClusterChoice& c
   const Tile& t = kTiles[static_cast<std::size_t>(choice.tile)];
   const GemmLayout& g = c.layout;
   const bool lane_major = is_lane_major(c);
-  Kernel kernel = gpu.programs().request(
-      {.text = "#include \"gemm_cluster.cuh\"\n" + finish.text,
-       .entry = fmt::format("gemm_cluster<{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}>", type_name(c.y.dtype), t.grouped, t.rows, t.columns, t.depth,
-                            t.warps_m, t.warps_n, t.warps_k, t.stages, vector_width(c), lane_major, static_cast<int>(walk_of(c, t)), finish.name)});
+  Kernel kernel =
+      gpu.programs().request({.text = "#include \"gemm_cluster.cuh\"\n" + finish.text,
+                              .entry = fmt::format("gemm_cluster<{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}{}>", type_name(c.y.dtype), t.grouped,
+                                                   t.rows, t.columns, t.depth, t.warps_m, t.warps_n, t.warps_k, t.stages, vector_width(c), lane_major,
+                                                   static_cast<int>(walk_of(c, t)), finish.name, has_aligned_y(c) ? "" : ", false")});
   const auto splits = static_cast<unsigned>(choice.splits);
   const LaunchShape shape{
       .grid = {blocks_for(ceil_div(g.rows, t.rows) * splits, 1), blocks_for(g.columns, static_cast<unsigned>(t.columns)), static_cast<unsigned>(g.batches)},

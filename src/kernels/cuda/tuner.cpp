@@ -24,7 +24,8 @@ using device::cuda::CudaStream;
 using device::cuda::CurrentContext;
 using device::cuda::driver;
 
-constexpr int kNodes = 20;                  // of a measured graph
+constexpr int kNodes = 20;  // of a measured graph
+constexpr std::int64_t kSpacerCycles = 4000;
 constexpr int kMostBuilders = 16;           // candidates that are built at once
 constexpr double kHopeless = 1.5;           // times the best: not measured a second time
 constexpr std::size_t kMaxCopies = kNodes;  // of cold operands
@@ -120,14 +121,20 @@ class Memory {
   std::vector<std::vector<void*>> tables_;
 };
 
-/// A kernel that does nothing, programmatically launched as most of ours are: what stands between the runs of a candidate, as another command would in a call.
+/// What stands between the runs of a candidate, as another command would in a call: a kernel that waits for what it follows, as ours do, and then keeps every
+/// multiprocessor a little busy. What a candidate does before it waits in turn is hidden behind that, and not counted.
 std::unique_ptr<device::CommandList> make_spacer(CudaDevice& device) {
   Gpu& gpu = *device.gpu();
-  const Kernel kernel =
-      gpu.programs().request({.text = "#include \"prelude.cuh\"\nextern \"C\" __global__ void spacer() { wait_for_earlier_kernels(); }\n", .entry = "spacer"});
+  const Kernel kernel = gpu.programs().request({.text = "#include \"prelude.cuh\"\n"
+                                                        "extern \"C\" __global__ void spacer(i64_t cycles) {\n"
+                                                        "  wait_for_earlier_kernels();\n"
+                                                        "  for (const i64_t begin = clock64(); clock64() - begin < cycles;) {}\n"
+                                                        "}\n",
+                                                .entry = "spacer"});
   device::StepList steps;
-  steps.push_back(make_step(0, [kernel, early = starts_early(gpu)](Operations& operations, int) {
-    launch(operations, kernel, {.grid = {1}, .block = {32}, .programmatic = early}, Arguments());
+  const auto blocks = static_cast<unsigned>(gpu.info().multiprocessors);
+  steps.push_back(make_step(0, [kernel, blocks, early = starts_early(gpu)](Operations& operations, int) {
+    launch(operations, kernel, {.grid = {blocks}, .block = {32}, .programmatic = early}, Arguments().value(kSpacerCycles));
   }));
   return device.make_command_list(std::move(steps));
 }

@@ -137,15 +137,28 @@ __device__ inline void cluster_wait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 #endif
 }
-/// Four values at `here` in the shared memory of block `rank` of the cluster.
+/// Four values in the shared memory of block `rank` of the cluster: that of `here` and the next three, each `Apart` floats on.
+template <int Apart>
 __device__ inline float4 load_from_block(const float* here, int rank) {
   float4 v = {};
 #if __CUDA_ARCH__ >= 900
   u32_t address;
   asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared_address(here)), "r"(rank));
-  asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "r"(address) : "memory");
+  if (Apart == 1) {
+    asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "r"(address) : "memory");
+  } else {
+    constexpr u32_t kStep = Apart * sizeof(float);
+    asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(v.x) : "r"(address) : "memory");
+    asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(v.y) : "r"(address + kStep) : "memory");
+    asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(v.z) : "r"(address + 2 * kStep) : "memory");
+    asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(v.w) : "r"(address + 3 * kStep) : "memory");
+  }
 #endif
   return v;
+}
+template <int Apart>
+__device__ inline float4 load_apart(const float* here) {
+  return Apart == 1 ? *reinterpret_cast<const float4*>(here) : make_float4(here[0], here[Apart], here[2 * Apart], here[3 * Apart]);
 }
 
 /// A thread's sums from and to shared memory, where its first one is at `own`.
@@ -185,8 +198,9 @@ struct ClusterTile {
 /// Grid: (row tiles × splits, column tiles, batches), in clusters of `splits` blocks. WarpsK warps share out the depth of a step. `Grouped`: warp groups multiply (sm_90a),
 /// four of the WarpsM warps each. `Width`: elements in a row at a
 /// time, of b too unless its columns are contiguous (LaneMajorB), which are loaded by 8. Dynamic shared memory: `Stages` tiles of both, or the sums of all warps
-/// but those of the first part of the depth.
-template <class T, bool Grouped, int Rows, int Columns, int DepthSize, int WarpsM, int WarpsN, int WarpsK, int Stages, int Width, bool LaneMajorB, int Walk, class Finish>
+/// but those of the first part of the depth. `Aligned`: rows of y begin at, and consist of, whole fours of elements.
+template <class T, bool Grouped, int Rows, int Columns, int DepthSize, int WarpsM, int WarpsN, int WarpsK, int Stages, int Width, bool LaneMajorB, int Walk, class Finish,
+          bool Aligned = true>
 __global__ void __launch_bounds__(WarpsM* WarpsN* WarpsK * 32)
     gemm_cluster(const __grid_constant__ ClusterGemm g, const u16_t* a, const u16_t* b, const u16_t* bias, u16_t* y, Finish finish) {
   using Tile = ClusterTile<Rows, Columns, DepthSize, LaneMajorB, Grouped>;
@@ -262,8 +276,10 @@ __global__ void __launch_bounds__(WarpsM* WarpsN* WarpsK * 32)
     }
     tap.advance(g);
   };
-  // The share of the rows that this block finishes.
-  const int share = Rows / g.splits, column = thread % (Columns / 4) * 4;
+  // The share of the rows that this block finishes, and the first of this thread's four columns: next to each other, or so that threads store side by side.
+  constexpr int kApart = Aligned ? 1 : Columns / 4;
+  const int share = Rows / g.splits, column = thread % (Columns / 4) * (Aligned ? 4 : 1);
+  const auto exists = [&](int e) { return column0 + column + (Aligned ? 0 : e * kApart) < g.columns; };
   wait_for_earlier_kernels();
   if (!g.constant_b) load_first_b();
 #pragma unroll
@@ -272,9 +288,11 @@ __global__ void __launch_bounds__(WarpsM* WarpsN* WarpsK * 32)
     commit_copies();
   }
   float added[4] = {};
-  if (bias != nullptr && column0 + column < g.columns) {
+  if (bias != nullptr) {
 #pragma unroll
-    for (int e = 0; e < 4; ++e) added[e] = HalfBits<T>::to_float(bias[blockIdx.z * g.bias_batch + (column0 + column + e) * g.bias_column]);
+    for (int e = 0; e < 4; ++e) {
+      if (exists(e)) added[e] = HalfBits<T>::to_float(bias[blockIdx.z * g.bias_batch + (column0 + column + e * kApart) * g.bias_column]);
+    }
   }
 
   float sums[kFragmentsM][kFragmentsN][4] = {};
@@ -344,23 +362,33 @@ __global__ void __launch_bounds__(WarpsM* WarpsN* WarpsK * 32)
   }
 
   for (int row = rank * share + thread / (Columns / 4); row < (rank + 1) * share; row += kThreads / (Columns / 4)) {
-    if (row0 + row >= g.rows || column0 + column >= g.columns) continue;
+    if (row0 + row >= g.rows || !exists(0)) continue;
     const float* here = result + row * Tile::kPitchY + column;
     float values[4] = {};
     if (alone) {
-      const float4 v = *reinterpret_cast<const float4*>(here);
+      const float4 v = load_apart<kApart>(here);
       values[0] = v.x, values[1] = v.y, values[2] = v.z, values[3] = v.w;
     } else {
       float4 parts[kMostSplits];
 #pragma unroll
-      for (int s = 0; s < kMostSplits; ++s) parts[s] = s < g.splits ? load_from_block(here, s) : float4{};
+      for (int s = 0; s < kMostSplits; ++s) parts[s] = s < g.splits ? load_from_block<kApart>(here, s) : float4{};
 #pragma unroll
       for (int s = 0; s < kMostSplits; ++s) values[0] += parts[s].x, values[1] += parts[s].y, values[2] += parts[s].z, values[3] += parts[s].w;
     }
     const i64_t to = blockIdx.z * g.y_batch + output_row<Walk>(g, row0 + row) + column0 + column;
 #pragma unroll
-    for (int e = 0; e < 4; ++e) values[e] = finish(values[e] + added[e], to + e);
-    *reinterpret_cast<uint2*>(y + to) = make_uint2(HalfBits<T>::pack(values[0], values[1]), HalfBits<T>::pack(values[2], values[3]));
+    for (int e = 0; e < 4; ++e) {
+      if (exists(e)) values[e] = finish(values[e] + added[e], to + e * kApart);
+    }
+    const u32_t low = HalfBits<T>::pack(values[0], values[1]), high = HalfBits<T>::pack(values[2], values[3]);
+    if (Aligned) {
+      *reinterpret_cast<uint2*>(y + to) = make_uint2(low, high);
+      continue;
+    }
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      if (exists(e)) y[to + e * kApart] = static_cast<u16_t>((e < 2 ? low : high) >> (e % 2 * 16));
+    }
   }
   if (alone) return;
   cluster_arrive();  // nobody reads this block's memory any more
