@@ -22,7 +22,13 @@ for patch in "${patches[@]}"; do
   binary=${binary:-test_runtime}
   git apply "$patch"
   applied=$patch
-  ninja -C "$build" test_runtime "$binary" > "$build/mutant.log" 2>&1 || { cat "$build/mutant.log"; exit 1; }
+  if ! ninja -C "$build" test_runtime "$binary" > "$build/mutant.log" 2>&1; then
+    echo "BROKEN $(basename "$patch" .patch): it does not compile"
+    grep -m 3 error "$build/mutant.log"
+    missed=1
+    undo
+    continue
+  fi
   checker=found
   if run 'Modes/ModeChecker.*' test_runtime; then checker="not found"; fi
   if run "$test" "$binary"; then

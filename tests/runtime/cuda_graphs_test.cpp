@@ -286,6 +286,31 @@ TEST_F(CudaGraphs, ThreadsCallWhileScopesOpenAndClose) {
   EXPECT_EQ(module.stats().recording_bytes, 0u);
 }
 
+/// y = x * 2; total += 1: calls follow one another. Two profiles of x's length, up to 4 and from 5.
+Module counting() {
+  PlanMaker m;
+  const Expr s = m.symbol("s", 1, 8);
+  const Ref x = m.input("x", {s}), y = m.output("y", {s}), total = m.state("total", {0});
+  m.plan.profiles = {{{1}, {2}, {4}}, {{5}, {6}, {8}}};
+  m.affine(x, y, 2, 0);
+  m.affine(total, total, 1, 1);
+  return module_of(m);
+}
+
+TEST_F(CudaGraphs, ACallThatBeganInAScopeLeavesNoRecordingBehindIt) {
+  const Module module = counting();
+  auto graphs = enable_cudagraphs(module);
+  auto calls_wait = module.impl()->lock_calls();
+  std::vector<float> result;
+  std::thread caller([&] { result = values(call(module, {ones(6)})[0]); });
+  while (module.active_profile() != 1) std::this_thread::yield();  // it has read the modes, and waits
+  graphs.close();
+  calls_wait.unlock();
+  caller.join();
+  EXPECT_EQ(result, std::vector<float>(6, 2));
+  EXPECT_EQ(module.stats().recordings_held, 0u);
+}
+
 // ---- recordings: which are kept ----
 
 TEST_F(CudaGraphs, TheRecordingUsedLeastGoesFirst) {
