@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "reprise/reprise.h"
@@ -56,6 +57,21 @@ inline ForeignKernel accumulate_kernel() {
           .supports_dynamic_shapes = true};
 }
 
+inline ForeignKernel advance_kernel() {
+  return {.schema = "mylib::advance_(Tensor(a!)[] parts, Tensor step, Tensor(b!)? count=None) -> Tensor",
+          .host =
+              [](const ForeignCall& call) {
+                const std::size_t parts = call.inputs() - 1 - (call.has_input("count") ? 1 : 0);
+                const auto step = call.input("step");
+                for (std::size_t p = 0; p < parts; ++p)
+                  for (std::int64_t i = 0; i < step.numel(); ++i) call.input(p).data_as<float>()[i] += step.data_as<float>()[i];
+                if (call.has_input("count")) *call.input("count").data_as<float>() += 1;
+                const float* first = call.input(0).data_as<float>();
+                *call.output().data_as<float>() = std::accumulate(first, first + step.numel(), 0.0F);
+              },
+          .supports_dynamic_shapes = true};
+}
+
 inline ForeignKernel positive_kernel() {
   return {.schema = "mylib::positive(Tensor x) -> Tensor",
           .host =
@@ -72,7 +88,7 @@ inline ForeignKernel positive_kernel() {
               }};
 }
 
-inline std::vector<ForeignKernel> all_kernels() { return {scale_shift_kernel(), describe_kernel(), accumulate_kernel(), positive_kernel()}; }
+inline std::vector<ForeignKernel> all_kernels() { return {scale_shift_kernel(), describe_kernel(), accumulate_kernel(), advance_kernel(), positive_kernel()}; }
 
 /// scale_shift in core ops.
 inline Converter scale_shift_converter() {

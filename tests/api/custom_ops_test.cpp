@@ -52,7 +52,7 @@ TEST_P(CustomPrograms, RunByForeignKernels) {
     else
       options.foreign_kernels = all_kernels();
     const Module module = compile(load(program, form), options);
-    for (const char* name : {"scale_shift", "describe", "accumulate_", "positive"})
+    for (const char* name : {"scale_shift", "describe", "accumulate_", "advance_", "positive"})
       EXPECT_EQ(unregister_foreign_kernel(std::string("mylib.") + name + ".default"), process_wide);
     expect_right(module, program);
   }
@@ -74,9 +74,10 @@ TEST_P(CustomPrograms, RunRecordedAndSaved) {
 
 TEST_P(CustomPrograms, RunInFallbackSegmentsToo) {
   const auto [program, form] = GetParam();
-  CompileOptions options = {
-      .device = tested_device(), .fallback_ops = {"torch.ops.mylib.scale_shift.default", "mylib.accumulate_"}, .foreign_kernels = all_kernels()};
-  options.torch_executed_ops = {"torch.ops.mylib.positive", "higher_order.auto_functionalized_v2"};
+  CompileOptions options = {.device = tested_device(),
+                            .fallback_ops = {"torch.ops.mylib.scale_shift.default", "mylib.accumulate_", "mylib.advance_"},
+                            .foreign_kernels = all_kernels()};
+  options.torch_executed_ops = {"torch.ops.mylib.positive", "higher_order.auto_functionalized", "higher_order.auto_functionalized_v2"};
   const auto report = dryrun(load(program, form), options);
   EXPECT_LT(report.coverage(), 1.0);
   const Module module = compile(load(program, form), options);
@@ -88,12 +89,17 @@ TEST_P(CustomPrograms, RunInFallbackSegmentsToo) {
 TEST_P(CustomPrograms, AreRefusedByNameWithoutARegistration) {
   const auto [program, form] = GetParam();
   const auto message = message_of<UnsupportedOp>([&, p = program, f = form] { (void)compile(load(p, f)); });
-  EXPECT_TRUE(has(message, "mylib.")) << message;  // inside of auto_functionalized_v2 too
+  EXPECT_TRUE(has(message, "mylib.")) << message;  // inside of auto_functionalized too
   EXPECT_TRUE(has(message, "make_custom.py")) << message;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CustomPrograms, testing::Combine(testing::Values("pure", "running", "positive"), testing::Values("", ".core")),
-                         [](const auto& p) { return std::string(std::get<0>(p.param)) + (std::string(std::get<1>(p.param)).empty() ? "" : "_core"); });
+std::string name_of(const testing::TestParamInfo<CustomPrograms::ParamType>& info) {
+  const std::string form = std::get<1>(info.param);
+  return std::get<0>(info.param) + (form.empty() ? "" : "_" + form.substr(1));
+}
+INSTANTIATE_TEST_SUITE_P(All, CustomPrograms, testing::Combine(testing::Values("pure", "running", "advancing", "positive"), testing::Values("", ".core")),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(FirstForm, CustomPrograms, testing::Combine(testing::Values("running", "advancing"), testing::Values(".v1")), name_of);
 
 // ---- converters ----
 

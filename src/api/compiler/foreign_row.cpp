@@ -3,6 +3,7 @@
 
 #include "api/compiler/op_node_view.h"
 #include "api/compiler/registry.h"
+#include "api/compiler/signature.h"
 #include "base/check.h"
 #include "core/foreign.h"
 #include "ir/shapes.h"
@@ -13,44 +14,6 @@ namespace {
 
 using ir::Val;
 using sym::Expr;
-
-/// The alias mark of each parameter or result that is written: "a" of "Tensor(a!) x"; empty for the others.
-std::vector<std::string> written_marks(std::string_view list) {
-  std::vector<std::string> marks = {""};
-  bool any = false;
-  for (std::size_t i = 0, depth = 0; i < list.size(); ++i) {
-    if (list[i] == '(') ++depth;
-    if (list[i] == ')') depth -= depth > 0 ? 1 : 0;
-    if (list[i] == '!') marks.back() = std::string(list.substr(list.rfind('(', i) + 1, i - list.rfind('(', i) - 1));
-    if (list[i] == '*' && depth == 0) continue;
-    if (list[i] == ',' && depth == 0) {
-      if (any) marks.emplace_back();
-      any = false;
-    } else if (list[i] != ' ') {
-      any = true;
-    }
-  }
-  return marks;
-}
-
-struct Signature {
-  ops::Schema schema;
-  std::vector<std::string> written, returned;  // marks by parameter and by result
-};
-
-/// Of "space::op(parameters) -> results".
-Signature parse(const std::string& text) {
-  Signature out{ops::parse_schema(text), {}, {}};
-  const auto arrow = text.rfind("->"), open = text.find('('), close = text.rfind(')', arrow);
-  out.written = written_marks(std::string_view(text).substr(open + 1, close - open - 1));
-  out.written.resize(std::max(out.written.size(), out.schema.params.size()));
-  if (arrow == std::string::npos) return out;
-  std::string_view results = std::string_view(text).substr(arrow + 2);
-  results.remove_prefix(std::min(results.find_first_not_of(' '), results.size()));
-  if (results.starts_with('(')) results = results.substr(1, results.rfind(')') - 1);
-  out.returned = written_marks(results);
-  return out;
-}
 
 bool is_tensor_type(const std::string& type) { return type.starts_with("Tensor"); }
 
@@ -202,7 +165,7 @@ ops::Converter to_row(std::shared_ptr<const ForeignKernel> kernel, DeviceType de
   row.priority = kernel->priority == ConverterPriority::high ? ops::Priority::high : ops::Priority::standard;
   row.supports_dynamic_shapes = kernel->supports_dynamic_shapes;
   row.requires_output_allocator = kernel->requires_output_allocator;
-  const auto signature = std::make_shared<const Signature>(parse(kernel->schema));
+  const auto signature = std::make_shared<const Signature>(parse_signature(kernel->schema));
   row.validate = [kernel, device, signature, graphs](const ir::AtenNode& node) -> std::optional<std::string> {
     if (auto missing = missing_function(*kernel, device); !missing.empty()) return missing;
     if (!kernel->capability_validator) return std::nullopt;

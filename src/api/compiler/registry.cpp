@@ -110,10 +110,10 @@ CompileRegistry::CompileRegistry(const ir::Program& program, const CompileOption
   index_nodes(program.graph, *graphs_);
   if (converters.empty() && foreign.all().empty() && !has_functionalized(*graphs_)) return;
   own_ = std::make_unique<ops::Registry>(ours);
-  add_functionalized_row(*own_, *graphs_);
   int id = 0;
   for (const auto& kernel : foreign.all()) own_->add(watched(to_row(kernel, options.device.type, graphs_), id++, failures_));
   for (const Converter& converter : converters) own_->add(watched(to_row(converter, full_schema(converter.schema, ours), graphs_), id++, failures_));
+  add_functionalized_rows(*own_, *graphs_);
 }
 
 }  // namespace api

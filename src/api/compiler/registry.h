@@ -48,8 +48,9 @@ class CompileRegistry {
 ops::Converter to_row(const Converter& converter, const std::string& schema, std::shared_ptr<const GraphOf> graphs);
 ops::Converter to_row(std::shared_ptr<const ForeignKernel> kernel, DeviceType device, std::shared_ptr<const GraphOf> graphs);
 
-/// The row of custom ops that change their arguments in programs after run_decompositions(). `registry` and `graphs` must outlive its use.
-void add_functionalized_row(ops::Registry& registry, GraphOf& graphs);
+/// The rows of custom ops that change their arguments in programs after run_decompositions(). `registry`, which has the rows of these ops already, and `graphs`
+/// must outlive their use.
+void add_functionalized_rows(ops::Registry& registry, GraphOf& graphs);
 [[nodiscard]] bool has_functionalized(const GraphOf& graphs);
 
 }  // namespace reprise::api
