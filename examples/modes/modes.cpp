@@ -1,4 +1,4 @@
-// The runtime modes one after the other, with what they print: modes [FOLDER with the programs] [a ResNet-18 with a dynamic batch]
+// The runtime modes one after the other, with what they print: modes [FOLDER with the programs [DEVICE [a ResNet-18 with a dynamic batch]]]
 #include <reprise/reprise.h>
 
 #include <algorithm>
@@ -16,6 +16,7 @@ namespace rt = reprise::runtime;
 namespace {
 
 int failures = 0;
+rp::Device device = rp::Device::cpu();
 
 /// Prints a statement, and remembers when it does not hold.
 void tell(const std::string& what, bool holds) {
@@ -26,10 +27,17 @@ void tell(const std::string& what, bool holds) {
 rp::Tensor numbers(std::vector<std::int64_t> sizes, int seed) {
   auto made = rp::Tensor::empty(sizes, rp::DType::f32);
   for (std::int64_t i = 0; i < made.numel(); ++i) made.data_as<float>()[i] = static_cast<float>((i * 37 + seed * 11) % 101 - 50) / 50;
-  return made;
+  return rt::copy_to(made, device);
 }
 
-bool same(const rp::Tensor& a, const rp::Tensor& b) { return a.sizes() == b.sizes() && std::memcmp(a.data(), b.data(), a.nbytes()) == 0; }
+rp::Tensor on_host(const rp::Tensor& tensor) { return rt::copy_to(tensor, rp::Device::cpu()); }
+
+bool same(const rp::Tensor& a, const rp::Tensor& b) { return a.sizes() == b.sizes() && std::memcmp(on_host(a).data(), on_host(b).data(), a.nbytes()) == 0; }
+
+rp::Module compile(const std::string& path, rp::CompileOptions options = {}) {
+  options.device = device;
+  return rp::compile(rp::load_program(path), options);
+}
 
 template <class Callee>
 rp::Tensor result(const Callee& callee, const rp::Tensor& x, std::size_t index = 0) {
@@ -42,9 +50,8 @@ const char* name(rt::CudaGraphsMode mode) {
 
 /// A convolutional net with batches of 16, 8, 4 and 16 again, recorded. `broken`: with some ops outside its engine.
 void batches(const std::string& path, std::int64_t side, bool broken) {
-  const auto program = rp::load_program(path);
-  const auto module = rp::compile(
-      program, {.fallback_ops = broken ? std::vector<std::string>{"torch.ops.aten.relu.default", "aten.relu_.default"} : std::vector<std::string>{}});
+  const auto module =
+      compile(path, {.fallback_ops = broken ? std::vector<std::string>{"torch.ops.aten.relu.default", "aten.relu_.default"} : std::vector<std::string>{}});
   std::vector<rp::Tensor> inputs, plain;
   for (const int batch : {16, 8, 4, 16}) inputs.push_back(numbers({batch, 3, side, side}, batch));
   for (const auto& x : inputs) plain.push_back(result(module, x));
@@ -61,12 +68,12 @@ void batches(const std::string& path, std::int64_t side, bool broken) {
 
 /// relu((x + 2) * 0.5) with mul outside: a graph break, and one recording around it.
 void graph_break(const std::string& folder) {
-  const auto program = rp::load_program(folder + "/break.pt2");
+  const std::string path = folder + "/break.pt2";
   const rp::CompileOptions options = {.torch_executed_ops = {"torch.ops.aten.mul.Tensor"}};
-  std::printf("relu((x + 2) * 0.5) without mul\n%s", rp::dryrun(program, options).str().c_str());
-  const auto module = rp::compile(program, options);
+  std::printf("relu((x + 2) * 0.5) without mul\n%s", rp::dryrun(rp::load_program(path), options).str().c_str());
+  const auto module = compile(path, options);
   const auto graphs = rt::enable_cudagraphs(module);
-  const auto x = numbers({4, 8}, 1), y = result(graphs, x);
+  const auto input = numbers({4, 8}, 1), x = on_host(input), y = on_host(result(graphs, input));
   bool right = true;
   for (std::int64_t i = 0; i < x.numel(); ++i) right = right && y.data_as<float>()[i] == std::max((x.data_as<float>()[i] + 2) * 0.5F, 0.0F);
   std::printf("  mode: %s, records %llu\n", name(graphs.mode()), static_cast<unsigned long long>(module.stats().records));
@@ -88,31 +95,31 @@ class Pool final : public rt::OutputAllocator {
 
 void data_dependent(const std::string& folder) {
   std::printf("x[x > 0] and nonzero(x > 0) through an output allocator\n");
-  const auto module = rp::compile(rp::load_program(folder + "/masked.pt2"));
+  const auto module = compile(folder + "/masked.pt2");
   tell("requires_output_allocator", module.requires_output_allocator());
   const auto scope = rt::enable_output_allocator(module, std::make_shared<Pool>());
-  const auto x = numbers({12}, 3);
-  const auto outputs = scope(std::vector<rp::Tensor>{x});
+  const auto input = numbers({12}, 3), x = on_host(input);
+  const auto outputs = scope(std::vector<rp::Tensor>{input});
   const auto positive = std::count_if(x.data_as<float>(), x.data_as<float>() + 12, [](float v) { return v > 0; });
   tell("as many as there are", std::get<rp::Tensor>(outputs[0]).size(0) == positive && std::get<rp::Tensor>(outputs[1]).size(0) == positive);
 }
 
+/// Results of a loop, kept as they are and as clones.
 void pre_allocated(const std::string& folder) {
   std::printf("pre-allocated outputs\n");
-  const auto module = rp::compile(rp::load_program(folder + "/break.pt2"));
-  const auto first = numbers({4, 8}, 1), second = numbers({4, 8}, 2);
-  const auto want = result(module, first);
+  const auto module = compile(folder + "/break.pt2");
+  std::vector<rp::Tensor> inputs, want, kept, cloned;
+  for (int i = 0; i < 4; ++i) want.push_back(result(module, inputs.emplace_back(numbers({4, 8}, i))));
   const auto scope = rt::enable_pre_allocated_outputs(module);
-  const auto kept = result(scope, first), cloned = kept.clone();
-  const auto later = result(scope, second);
-  tell("the second result lies where the first one lay", later.data() == kept.data());
-  tell("which is overwritten", !same(kept, want));
-  tell("a clone is not", same(cloned, want));
+  for (const auto& x : inputs) cloned.push_back(rt::copy_to(kept.emplace_back(result(scope, x)), device));
+  tell("all results lie where the first one lay", std::all_of(kept.begin(), kept.end(), [&](const auto& y) { return y.data() == kept[0].data(); }));
+  tell("without a clone each is the last one", std::all_of(kept.begin(), kept.end(), [&](const auto& y) { return same(y, want.back()); }));
+  tell("clones stay what they were", std::equal(cloned.begin(), cloned.end(), want.begin(), same));
 }
 
 void streaming(const std::string& folder) {
   std::printf("weight streaming\n");
-  const auto module = rp::compile(rp::load_program(folder + "/blocks.pt2"), {.enable_weight_streaming = true});
+  const auto module = compile(folder + "/blocks.pt2", {.enable_weight_streaming = true});
   const auto x = numbers({2, 3, 16, 16}, 5), want = result(module, x);
   auto weights = rt::weight_streaming(module);
   const auto total = weights.total_device_budget();
@@ -126,7 +133,7 @@ void streaming(const std::string& folder) {
 }
 
 void by_hand(const std::string& folder) {
-  const auto module = rp::compile(rp::load_program(folder + "/break.pt2"), {.fallback_ops = {"aten.mul"}});
+  const auto module = compile(folder + "/break.pt2", {.fallback_ops = {"aten.mul"}});
   const auto print = [](const char* when) {
     std::printf("  %-28s get_cudagraphs_mode %d, get_whole_cudagraphs_mode %d\n", when, rt::get_cudagraphs_mode(), rt::get_whole_cudagraphs_mode());
   };
@@ -143,10 +150,21 @@ void by_hand(const std::string& folder) {
   print("set_cudagraphs_mode(false)");
 }
 
+/// The next one, or the same one again where there is none.
+rp::Device second_device() {
+  const rp::Device next{device.type, device.index + 1};
+  try {
+    (void)rt::empty(std::vector<std::int64_t>{1}, rp::DType::f32, next);
+    return next;
+  } catch (const rp::DeviceError&) {
+    return device;
+  }
+}
+
 void threads(const std::string& folder) {
   std::printf("eight threads on two devices\n");
-  const auto module = rp::compile(rp::load_program(folder + "/blocks.pt2"), {.threads = 1});
-  const rp::Module modules[] = {module, module.to(rp::Device::cpu(1))};
+  const auto module = compile(folder + "/blocks.pt2", {.threads = 1});
+  const rp::Module modules[] = {module, module.to(second_device())};
   std::vector<rp::Tensor> inputs, want;
   for (int i = 0; i < 8; ++i) want.push_back(result(module, inputs.emplace_back(numbers({1 + i, 3, 16, 16}, i))));
   std::atomic<int> wrong = 0;
@@ -157,9 +175,7 @@ void threads(const std::string& folder) {
       const auto graphs = rt::enable_cudagraphs(mine);
       for (std::size_t i = 0; i < 16; ++i) {
         const std::size_t which = (i + t) % 8;
-        auto x = rp::Tensor::empty(inputs[which].sizes(), rp::DType::f32, mine.device());
-        std::memcpy(x.data(), inputs[which].data(), x.nbytes());
-        if (!same(result(graphs, x), want[which])) ++wrong;
+        if (!same(result(graphs, rt::copy_to(inputs[which], mine.device())), want[which])) ++wrong;
       }
     });
   }
@@ -173,8 +189,9 @@ void threads(const std::string& folder) {
 
 int main(int argc, char** argv) {
   const std::string folder = argc > 1 ? argv[1] : ".";
-  const std::string net = argc > 2 ? argv[2] : folder + "/blocks.pt2";
-  const std::int64_t side = argc > 2 ? 224 : 16;
+  if (argc > 2) device = rp::Device::parse(argv[2]);
+  const std::string net = argc > 3 ? argv[3] : folder + "/blocks.pt2";
+  const std::int64_t side = argc > 3 ? 224 : 16;
   for (const bool broken : {false, true}) batches(net, side, broken);
   graph_break(folder);
   data_dependent(folder);
