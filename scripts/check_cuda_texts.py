@@ -89,7 +89,7 @@ INSTANCES = {
     "iota.cuh": ["iota<f16_t, f64_t>", "iota<i64_t, i64_t>"],
     "join.cuh": ["pad<u16_t, kReflect, i32_t>", "pad<Vector<u64_t, 2>, kConstant, i64_t>", "concat<Vector<u64_t, 2>, 4, i32_t>", "concat<u8_t, 16, i64_t>"],
     "nms.cuh": ["find_covers<f16_t, f32_t, u32_t>", "keep_boxes<u32_t>"],
-    "norm.cuh": [f"norm_short<{NORM}, 8, 4, true, false, i32_t>", f"norm_short<{NORM}, 8, 4, true, true, i32_t>", f"norm_long<{NORM}, 8, true, true, true, i32_t>",
+    "norm.cuh": [f"norm_short<{NORM}, 8, 4, true, true, false, i32_t>", f"norm_short<{NORM}, 8, 4, false, true, true, i32_t>", f"norm_long<{NORM}, 8, true, true, true, i32_t>",
                  f"norm_long<{NORM}, 1, false, false, false, i32_t>", "norm_channels<f32_t, f32_t, f32_t, f32_t, f32_t, i64_t>"],
     "random.cuh": ["draw<f32_t, kNormal, i32_t>", "draw<i64_t, kIntegers, i64_t>", "count_run"],
     "reduce.cuh": ["reduce_rows<Sum<float>, f16_t>", "reduce_rows<ArgExtreme<f32_t, true>, bf16_t>", "reduce_rows<Max<f64_t>, f64_t>"],

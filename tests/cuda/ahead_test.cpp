@@ -103,7 +103,7 @@ TEST_F(Sectioned, KeepTheChoicesOfTheirCommands) {
   auto sections = ahead->sections();
   EXPECT_EQ(section_text(sections, "choices.txt"), "");
   // As if it had been measured on a card.
-  const std::string key = "2 sm_80 matmul f32[64:32,32:1]@0#0 f32[32:48,48:1]@0#1 -> f32[64:48,48:1]@0#2";
+  const std::string key = "3 sm_80 matmul f32[64:32,32:1]@0#0 f32[32:48,48:1]@0#1 -> f32[64:48,48:1]@0#2";
   sections.push_back(text_section("choices.txt", "gemm:1x1\t12.5\t" + key + "\ndirect\t1\tsomething else\n"));
   const auto again = make_ahead_of_time(sections);
   const auto kernels = add_matmul(*again);

@@ -37,7 +37,7 @@ std::optional<double> number(std::string_view text) {
 }  // namespace
 
 std::string choice_key(const Gpu& gpu, const StepSpec& spec) {
-  constexpr int kCandidates = 2;  // grows with what competes, so that choices among fewer are made again
+  constexpr int kCandidates = 3;  // grows with what competes, so that choices among fewer are made again
   std::string text = fmt::format("{} {} {}", kCandidates, gpu.info().name, core::name(spec.op));
   for (const OperandRef& operand : spec.inputs) append(text, spec, operand);
   text += " ->";

@@ -84,7 +84,8 @@ StepPtr make_rows(Gpu& gpu, const StepSpec& spec, const Norm& n, const OperandRe
   if (!dense) team = {length <= 128 ? 32u : length <= 1024 ? 128u : 512u, 1, 0};
   const std::string type = fmt::format("NormRows<{}, {}>", types_of(n), index_type(wide)),
                     tail = fmt::format("{}, {}, {}", n.centered, n.group, index_type(wide));
-  TextKernel kernel = team.packs > 0 ? request(gpu, "norm.cuh", fmt::format("norm_short<{}, {}, {}, {}>", type, width, team.packs, tail))
+  const bool early = !n.group && team.rows_per_block > 1;
+  TextKernel kernel = team.packs > 0 ? request(gpu, "norm.cuh", fmt::format("norm_short<{}, {}, {}, {}, {}>", type, width, team.packs, early, tail))
                                      : request(gpu, "norm.cuh", fmt::format("norm_long<{}, {}, {}, {}>", type, width, dense, tail));
   Arguments arguments = arguments_of(n, spec.attrs->real("eps"), mean, rstd, wide);
   return make_step(0, [=](Operations& ops, int) { launch(ops, kernel, shape_of(team, rows), arguments); });

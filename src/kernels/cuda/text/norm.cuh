@@ -9,6 +9,8 @@ __device__ inline f64_t root(f64_t x) { return sqrt(x); }
 template <class E, class W, class B, class M, class R, class Index>
 struct NormRows {
   using Element = E;
+  using Weight = W;
+  using Bias = B;
   using C = compute_t<E>;
   using Position = Index;
   const E* x;
@@ -78,8 +80,24 @@ __device__ void put_statistics(const N& n, const Index (&at)[4], C mean, C rstd)
   if (n.rstd != nullptr) put_as(n.rstd + at[3], rstd);
 }
 
-// A row is at most kPacks packs for each thread of its team, dense and aligned, and stays in registers.
-template <class N, int kWidth, int kPacks, bool kCentered, bool kGroup, class Index>
+// Weight and bias of a dense row, read together with its elements and not when these are through.
+template <class N, int kWidth, int kPacks>
+struct RowParameters {
+  using C = typename N::C;
+  Vector<typename N::Weight, kWidth> weight[kPacks];
+  Vector<typename N::Bias, kWidth> bias[kPacks];
+  __device__ void load(const N& n, int p, i64_t pack) {
+    if (n.weight != nullptr) weight[p] = reinterpret_cast<const Vector<typename N::Weight, kWidth>*>(n.weight)[pack];
+    if (n.bias != nullptr) bias[p] = reinterpret_cast<const Vector<typename N::Bias, kWidth>*>(n.bias)[pack];
+  }
+  __device__ C scaled(const N& n, int p, int i, C x) const {
+    return x * (n.weight != nullptr ? convert<C>(weight[p].at[i]) : C(1)) + (n.bias != nullptr ? convert<C>(bias[p].at[i]) : C(0));
+  }
+};
+
+// A row is at most kPacks packs for each thread of its team, dense and aligned, and stays in registers; so do weight and bias if kEarly (not group), which
+// blocks of many threads have no registers for.
+template <class N, int kWidth, int kPacks, bool kEarly, bool kCentered, bool kGroup, class Index>
 __global__ void norm_short(const N n) {
   wait_for_earlier_kernels();
   using E = typename N::Element;
@@ -92,12 +110,14 @@ __global__ void norm_short(const N n) {
   auto* to = reinterpret_cast<Vector<E, kWidth>*>(n.y + at[1]);
   const i64_t packs = n.length / kWidth;
   C values[kPacks][kWidth];
+  RowParameters<N, kWidth, kEarly ? kPacks : 1> parameters;
   C sum = 0;
 #pragma unroll
   for (int p = 0; p < kPacks; ++p) {
     const i64_t pack = threadIdx.x + static_cast<i64_t>(p) * blockDim.x;
     if (pack < packs) {
       const auto got = from[pack];
+      if constexpr (kEarly) parameters.load(n, p, pack);
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) sum += values[p][i] = convert<C>(got.at[i]);
     }
@@ -113,11 +133,18 @@ __global__ void norm_short(const N n) {
   }
   const C rstd = C(1) / root(team_sum(squares) / static_cast<C>(n.length) + static_cast<C>(n.eps));
   put_statistics(n, at, mean, rstd);
-  const Affine<C, kWidth, true, kGroup, N> affine{n, r, mean, rstd};
 #pragma unroll
   for (int p = 0; p < kPacks; ++p) {
     const i64_t pack = threadIdx.x + static_cast<i64_t>(p) * blockDim.x;
-    if (pack < packs) to[pack] = affine.template operator()<E>(pack, values[p]);
+    if (pack >= packs) continue;
+    if constexpr (kEarly) {
+      Vector<E, kWidth> out;
+#pragma unroll
+      for (int i = 0; i < kWidth; ++i) out.at[i] = convert<E>(parameters.scaled(n, p, i, (values[p][i] - mean) * rstd));
+      to[pack] = out;
+    } else {
+      to[pack] = Affine<C, kWidth, true, kGroup, N>{n, r, mean, rstd}.template operator()<E>(pack, values[p]);
+    }
   }
 }
 
