@@ -50,15 +50,16 @@ struct CompileOptions {
   std::vector<Converter> converters = {};
   std::vector<ForeignKernel> foreign_kernels = {};
   int threads = 0;  // in one call; 0: as many as the machine has
-  /// 0 to 5. On a GPU: how many of the libraries' kernels compete for each product and convolution at the opt shapes, none to all (docs/gpu.md says how long).
+  /// 0 to 5. How much is measured to choose the kernels of products and convolutions; 0: nothing is. On a GPU: how many of the libraries' kernels compete for
+  /// each at the opt shapes (docs/gpu.md says how long). On a CPU, where shapes are fixed: seconds in all, and the smallest commands that count (docs/cpu.md).
   int optimization_level = 3;
-  /// A file that keeps what was measured on the GPU (created when missing): a second compilation with the same shapes measures nothing. Empty: none.
+  /// A file that keeps what was measured on the device (created when missing): a second compilation with the same shapes measures nothing. Empty: none.
   std::string runtime_cache_path = {};
   /// Called as compilation proceeds: stage name, done, total. May be empty.
   std::function<void(std::string_view stage, int done, int total)> progress = {};
 };
 
-/// On a GPU opens it, tunes, and DeviceError tells what is missing. Throws UnsupportedOp (all ops without a converter at once, with their source lines),
+/// Tunes; on a GPU opens it, and DeviceError tells what is missing. Throws UnsupportedOp (all ops without a converter at once, with their source lines),
 /// InvalidArgument and ShapeError (options), DeviceError, WriteError (the runtime cache), Error.
 Module compile(const Program& program, const CompileOptions& options = {});
 

@@ -2,6 +2,7 @@
 
 #include "device/cuda_library.h"
 #include "device/offline.h"
+#include "kernels/cpu/step_maker.h"
 
 namespace reprise::kernels {
 
@@ -20,6 +21,7 @@ std::unique_ptr<AheadOfTime> ahead_of_time(std::span<const plan::Section> sectio
 }
 
 std::unique_ptr<AheadOfTime> ahead_of_time(const device::DevicePtr& device) {
+  if (device->id().type == DeviceType::cpu) return cpu::make_ahead_of_time();
   static const auto make = device::cuda_function<void (*)(const device::DevicePtr&, std::unique_ptr<AheadOfTime>*)>("reprise_cuda_ahead_of_device");
   std::unique_ptr<AheadOfTime> made;
   make(device, &made);
@@ -27,6 +29,7 @@ std::unique_ptr<AheadOfTime> ahead_of_time(const device::DevicePtr& device) {
 }
 
 void load_sections(const device::DevicePtr& device, std::span<const plan::Section> sections, bool allow_recompile) {
+  if (device->id().type == DeviceType::cpu) return cpu::load_sections(sections);
   static const auto load = device::cuda_function<void (*)(const device::DevicePtr&, std::span<const plan::Section>, bool)>("reprise_cuda_load_sections");
   load(device, sections, allow_recompile);
 }

@@ -1,7 +1,7 @@
-// Kernels made ahead of time: what the steps of a plan need on a GPU, as sections of the module's file.
+// Kernels made ahead of time: what the steps of a plan need on a device, as sections of the module's file.
 //
-// Sections: `programs.json` (the GPU that they were made for; source, name and key of every program), `<key>.cubin` (machine code), `choices.txt` (which kernel
-// was measured to be the fastest for a command).
+// Sections for a GPU: `programs.json` (the GPU that they were made for; source, name and key of every program), `<key>.cubin` (machine code), `choices.txt`
+// (which kernel was measured to be the fastest for a command). For a CPU: `cpu_choices.txt`, the same of commands there.
 #pragma once
 
 #include <cstddef>
@@ -43,11 +43,13 @@ class AheadOfTime {
 std::unique_ptr<AheadOfTime> ahead_of_time(const std::string& architecture);
 /// As for the GPU that `sections` were made for, with the choices that they hold. Throws FormatError; InvalidArgument when they name no GPU.
 std::unique_ptr<AheadOfTime> ahead_of_time(std::span<const plan::Section> sections);
-/// For an opened GPU, with what was measured there; what it has compiled is not compiled again, and what cannot be compiled for lack of NVRTC is left out.
+/// For an opened device, with what was measured there; what a GPU has compiled is not compiled again, and what cannot be compiled for lack of NVRTC is left
+/// out.
 std::unique_ptr<AheadOfTime> ahead_of_time(const device::DevicePtr& device);
 
-/// Hands a module's sections to the GPU that it is opened on, before its first step is made: programs for its architecture are loaded and not compiled;
-/// programs for another one are compiled anew from their sources, in the background. Throws FormatError; DeviceError when that is needed and not allowed.
+/// Hands a module's sections to the device that it is opened on, before its first step is made: choices, and to a GPU its programs. Those for its architecture
+/// are loaded and not compiled; those for another one are compiled anew from their sources, in the background. Throws FormatError; DeviceError when that is
+/// needed and not allowed.
 void load_sections(const device::DevicePtr& device, std::span<const plan::Section> sections, bool allow_recompile);
 
 /// Programs of a device, in this process: compiled from source, loaded from modules' files; and what its driver and its vendor's libraries took to start,

@@ -19,12 +19,13 @@ struct TuningOptions {
   std::size_t weight_bytes = 0;  // of the whole module: whether a call finds its weights in a cache
 };
 
-/// Measures, on the device, the kernels that could make a step of this spec; step makers of the device take the fastest from then on. Empty where there is
-/// nothing to choose. Calls may take seconds.
+/// Measures, on the device, the kernels that could make a step of this spec; step makers of the device take the fastest from then on. Empty at level 0. Calls
+/// may take seconds; not thread safe.
 std::function<void(const StepSpec&)> step_tuner(const device::DevicePtr& device, const TuningOptions& options);
-/// What has been measured on the device so far, as text lines; empty where there is nothing to choose.
+/// What has been measured on the device so far, as text lines.
 std::string choices(const device::DevicePtr& device);
-/// Takes over what `choices` gave, in this process or another; gives the number of lines that do not fit.
+/// Takes over what `choices` gave, in this process or another; gives the number of lines that do not fit, or are of
+/// the other kind of device.
 std::size_t add_choices(const device::DevicePtr& device, std::string_view text);
 
 }  // namespace reprise::kernels

@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "device/offline.h"
 #include "exec/walk.h"
-#include "kernels/cpu/step_maker.h"
 #include "runtime/module_impl.h"
 
 namespace reprise::runtime {
@@ -15,6 +14,7 @@ Module make_offline_module(plan::PlanPtr plan, const std::string& architecture, 
 }
 
 std::unique_ptr<kernels::AheadOfTime> ahead_of(const Module::Impl& impl, const std::string& architecture) {
+  if (impl.device->id().type == DeviceType::cpu) return kernels::ahead_of_time(impl.device);
   if (!architecture.empty()) return kernels::ahead_of_time(architecture);
   const bool offline = std::dynamic_pointer_cast<device::OfflineDevice>(impl.device) != nullptr;
   if (offline && !impl.plan->sections.empty()) return kernels::ahead_of_time(impl.plan->sections);
@@ -38,15 +38,14 @@ Module make_closed_module(plan::PlanPtr plan) {
 
 std::vector<CommandKernels> command_kernels(const Module& module, const std::string& architecture) {
   const Module::Impl& impl = *module.impl();
-  const bool cpu = impl.device->id().type == DeviceType::cpu;
-  const auto ahead = cpu ? nullptr : ahead_of(impl, architecture);
+  const auto ahead = ahead_of(impl, architecture);
   std::vector<CommandKernels> all;
   exec::walk(*impl.executable, impl.plan->profiles.front().opt, [&](const plan::Command& command, const kernels::StepSpec& spec) {
     if (command.op == core::Op::foreign) {
       all.push_back({&command, {.names = {"foreign " + command.attrs.text("name")}, .microseconds = {}}});
       return;
     }
-    all.push_back({&command, cpu ? kernels::StepKernels{kernels::cpu::kernel_names(spec), {}} : ahead->describe(spec)});
+    all.push_back({&command, ahead->describe(spec)});
   });
   return all;
 }

@@ -18,13 +18,12 @@ namespace reprise {
 
 namespace {
 
-bool is_gpu(const device::DeviceHandle& device) {
-  return device.id().type == DeviceType::cuda && dynamic_cast<const device::OfflineDevice*>(&device) == nullptr;
-}
+bool is_cpu(const device::DeviceHandle& device) { return device.id().type == DeviceType::cpu; }
+bool is_offline(const device::DeviceHandle& device) { return dynamic_cast<const device::OfflineDevice*>(&device) != nullptr; }
 
 /// The device, which knows of the plan's kernels from now on.
 device::DevicePtr prepared(device::DevicePtr device, const plan::Plan& plan, const LoadOptions& options) {
-  if (is_gpu(*device) && !plan.sections.empty()) kernels::load_sections(device, plan.sections, options.allow_recompile);
+  if (!is_offline(*device) && !plan.sections.empty()) kernels::load_sections(device, plan.sections, options.allow_recompile);
   return device;
 }
 
@@ -44,10 +43,15 @@ Module::Impl::Impl(plan::PlanPtr the_plan, device::DevicePtr on, kernels::StepMa
 
 plan::Plan Module::Impl::to_save() const {
   plan::Plan saved = *plan;
-  if (given_step_maker || !is_gpu(*device)) return saved;
+  const bool cpu = is_cpu(*device);
+  if (cpu ? kernels::choices(device).empty() : given_step_maker || is_offline(*device)) return saved;
   const auto ahead = kernels::ahead_of_time(device);
   exec::walk_profiles(*executable, [&](const plan::Command&, const kernels::StepSpec& spec) { ahead->add(spec); });
-  saved.sections = ahead->sections();
+  if (!cpu) saved.sections.clear();  // a GPU's stay in a module that is on the host for now
+  for (plan::Section& section : ahead->sections()) {
+    std::erase_if(saved.sections, [&](const plan::Section& before) { return before.name == section.name; });
+    saved.sections.push_back(std::move(section));
+  }
   return saved;
 }
 

@@ -10,12 +10,15 @@
 #include "cuda/support.h"
 #include "device/cuda/compiler.h"
 #include "kernels/cuda/program_sections.h"
+#include "plan/sections.h"
 #include "reprise/error.h"
 #include "temp_dir.h"
 
 namespace reprise::kernels::cuda {
 namespace {
 
+using plan::section_text;
+using plan::text_section;
 using testing_support::message_of;
 using Sections = std::vector<plan::Section>;
 

@@ -38,7 +38,7 @@ std::string cpu_kernel(core::Op op, const core::Attrs& attrs, const std::vector<
   std::vector<std::string> names;
   CpuRun run({.threads = 1});
   run.make(op, attrs, inputs, outputs, [&](const StepSpec& spec) {
-    names = cpu::kernel_names(spec);
+    names = cpu::make_ahead_of_time()->describe(spec).names;
     return cpu::step_maker()(spec);
   });
   return names.at(0);

@@ -89,11 +89,11 @@ void CompileFlags::add_to(CLI::App& app) {
   app.add_flag("--require-full-compilation", require_full_compilation, "Ops that fall back are an error");
   app.add_option("--threads", threads, "In one call; 0: all cores")->check(CLI::Range(0, 1024));
   app.add_option_function<std::string>("--cpu-isa", set_max_cpu_isa, "The most that CPU kernels use")->check(CLI::IsMember({"plain", "avx2", "avx512", "amx"}));
-  app.add_option("--optimization-level", optimization_level, "0 to 5")->check(CLI::Range(0, 5));
+  app.add_option("--optimization-level", optimization_level, "How much is measured to choose kernels, 0 to 5")->check(CLI::Range(0, 5));
   app.add_option("--optimization-profile", called_profile, "Of calls: an index, or auto: the active one when it fits, else the first that does");
   app.add_flag("--enable-weight-streaming", enable_weight_streaming, "Weights may be left on the host (runtime modes)");
   app.add_option("--cuda-graph-strategy", cuda_graph_strategy, "disabled, or whole_graph_capture: calls are recorded in every mode");
-  app.add_option("--runtime-cache", runtime_cache, "File that keeps what was measured on a GPU");
+  app.add_option("--runtime-cache", runtime_cache, "File that keeps what was measured on the device");
 }
 
 CompileOptions CompileFlags::options(const Program& program) const {

@@ -1,90 +1,86 @@
 #include "kernels/cpu/step_maker.h"
 
-#include "kernels/cpu/conv/conv.h"
-#include "kernels/cpu/gemm/gemm.h"
-#include "kernels/cpu/library.h"
+#include "kernels/cpu/candidates.h"
+#include "kernels/cpu/choices.h"
 #include "kernels/cpu/own.h"
-#include "kernels/reference/epilogue.h"
 #include "kernels/reference/factories.h"
+#include "plan/sections.h"
+#include "reprise/device.h"
 
 namespace reprise::kernels::cpu {
 namespace {
 
-constexpr const char *kPlain = "reference", *kOwn = "cpu";
+constexpr const char* kSection = "cpu_choices.txt";
 
-struct Made {
-  StepPtr step;
-  std::vector<std::string> kernels;
-};
-
-bool is_contraction(core::Op op) { return op == core::Op::conv || op == core::Op::matmul; }
+bool is_contraction(const StepSpec& spec) { return spec.op == core::Op::conv || spec.op == core::Op::matmul; }
 
 class Kernels {
  public:
-  Made make(const StepSpec& spec) { return is_contraction(spec.op) ? make_contraction(spec) : make_other(spec); }
+  struct Made {
+    MadeStep step;
+    std::optional<Choice> choice;  // that it was made by
+  };
+  Made make(const StepSpec& spec) {
+    if (!is_contraction(spec)) return {make_other(spec), std::nullopt};
+    // A choice may name what this build, or the instruction set that is allowed, does not have.
+    if (const auto noted = find(spec)) {
+      if (MadeStep step = contractions_.make(spec, noted->choice.name); step.step) return {std::move(step), noted->choice};
+    }
+    return {contractions_.make(spec), std::nullopt};
+  }
+
+  struct Noted {
+    std::string key;
+    Choice choice;
+  };
+  [[nodiscard]] std::optional<Noted> find(const StepSpec& spec) const {
+    const Choices& choices = machine_choices();
+    if (!is_contraction(spec) || choices.empty()) return std::nullopt;
+    std::string key = choice_key(spec, version_);
+    const auto choice = choices.find(key);
+    return choice ? std::optional(Noted{std::move(key), *choice}) : std::nullopt;
+  }
 
  private:
-  Made make_other(const StepSpec& spec) {
-    if (StepPtr step = make_own(spec)) return {std::move(step), {kOwn}};
-    if (StepPtr step = library_ ? library_->make_other(spec) : nullptr) return {std::move(step), {std::string(library_->name())}};
-    return {make_reference_step(spec), {kPlain}};
+  MadeStep make_other(const StepSpec& spec) {
+    if (StepPtr step = make_own(spec)) return {std::move(step), {"cpu"}};
+    Library* library = contractions_.library();
+    if (StepPtr step = library != nullptr ? library->make_other(spec) : nullptr) return {std::move(step), {std::string(library->name())}};
+    return {make_reference_step(spec), {"reference"}};
   }
 
-  /// Null: there is no kernel that does all of it.
-  Made make_fused(const Contraction& contraction) {
-    if (NamedStep own = make_gemm(contraction, weights_); own.step) return {std::move(own.step), {std::string(own.name)}};
-    if (contraction.spec.op == core::Op::conv) return make_conv(contraction);
-    return ask_library(contraction);
+  Contractions contractions_;
+  const std::string version_ = contractions_.version();
+};
+
+class CpuAheadOfTime final : public AheadOfTime {
+ public:
+  [[nodiscard]] std::string architecture() const override { return std::string(cpu_isa()); }
+  void add(const StepSpec& spec) override {
+    if (const auto noted = kernels_.find(spec)) used_.set(noted->key, noted->choice);
+  }
+  StepKernels describe(const StepSpec& spec) override {
+    const auto made = kernels_.make(spec);
+    return {made.step.kernels, made.choice ? std::optional(made.choice->microseconds) : std::nullopt};
+  }
+  [[nodiscard]] std::vector<plan::Section> sections(const std::function<void(std::size_t done, std::size_t total)>&) override {
+    if (used_.empty()) return {};
+    return {plan::text_section(kSection, used_.text())};
   }
 
-  Made make_conv(const Contraction& conv) {
-    if (StepPtr step = make_winograd(conv, weights_)) return {std::move(step), {"winograd"}};
-    const bool own_first = is_better_product(conv);
-    if (!own_first) {
-      if (Made made = ask_library(conv); made.step) return made;
-    }
-    if (NamedStep own = make_conv_product(conv, weights_); own.step) return {std::move(own.step), {std::string(own.name)}};
-    if (StepPtr step = make_depthwise(conv, weights_)) return {std::move(step), {"depthwise"}};
-    return own_first ? ask_library(conv) : Made();
-  }
-
-  Made ask_library(const Contraction& contraction) {
-    StepPtr step = library_ ? library_->make_contraction(contraction) : nullptr;
-    if (!step) return {};
-    return {std::move(step), {std::string(library_->name())}};
-  }
-
-  /// Whatever epilogue the attributes hold.
-  Made make_alone(const StepSpec& spec) {
-    if (Made made = make_fused({.spec = spec}); made.step) return made;
-    return {spec.op == core::Op::conv ? reference::make_conv(spec) : reference::make_matmul(spec), {kPlain}};
-  }
-
-  Made make_contraction(const StepSpec& spec) {
-    if (!spec.attrs->has("epilogue")) return make_alone(spec);
-    if (const auto contraction = Contraction::fused(spec)) {
-      if (Made made = make_fused(*contraction); made.step) return made;
-    }
-    std::vector<std::string> kernels;
-    StepPtr step = reference::make_with_epilogue(spec, [&](const StepSpec& contraction) {
-      Made made = make_alone(contraction);
-      kernels = std::move(made.kernels);
-      return std::move(made.step);
-    });
-    if (kernels.back() != kPlain) kernels.emplace_back(kPlain);
-    return {std::move(step), std::move(kernels)};
-  }
-
-  WeightCache weights_;
-  std::unique_ptr<Library> library_ = open_library();
+ private:
+  Kernels kernels_;
+  Choices used_;
 };
 
 }  // namespace
 
 StepMaker step_maker() {
-  return [kernels = std::make_shared<Kernels>()](const StepSpec& spec) { return kernels->make(spec).step; };
+  return [kernels = std::make_shared<Kernels>()](const StepSpec& spec) { return std::move(kernels->make(spec).step.step); };
 }
 
-std::vector<std::string> kernel_names(const StepSpec& spec) { return Kernels().make(spec).kernels; }
+std::unique_ptr<AheadOfTime> make_ahead_of_time() { return std::make_unique<CpuAheadOfTime>(); }
+
+void load_sections(std::span<const plan::Section> sections) { machine_choices().add(plan::section_text(sections, kSection), kKeyBegin); }
 
 }  // namespace reprise::kernels::cpu

@@ -1,9 +1,11 @@
-// The kernels of the CPU device: oneDNN's for convolutions and products where this build has it, else the reference back end's.
+// The kernels of the CPU device: for products and convolutions what was measured to be the fastest, else what fixed rules say; other ops' own ones, oneDNN's or
+// the reference back end's.
 #pragma once
 
-#include <string>
-#include <vector>
+#include <memory>
+#include <span>
 
+#include "kernels/ahead.h"
 #include "kernels/kernel.h"
 
 namespace reprise::kernels::cpu {
@@ -11,7 +13,11 @@ namespace reprise::kernels::cpu {
 /// Thread safe. Its steps share packed weights (StepSpec::fixed), which live as long as any of them.
 StepMaker step_maker();
 
-/// What makes up the step of `spec`, for people: "onednn", "reference", both where an epilogue runs behind.
-std::vector<std::string> kernel_names(const StepSpec& spec);
+/// Nothing of the CPU is compiled ahead of time: what it tells are the names of kernels ("onednn", "reference", both where an epilogue runs behind) and
+/// measured times, what it makes is the section of the choices.
+std::unique_ptr<AheadOfTime> make_ahead_of_time();
+
+/// Takes over the choices of a module's file.
+void load_sections(std::span<const plan::Section> sections);
 
 }  // namespace reprise::kernels::cpu

@@ -9,6 +9,7 @@
 #include "device/cuda/strided_copy.h"
 #include "kernels/cuda/candidates.h"
 #include "kernels/cuda/program_sections.h"
+#include "plan/sections.h"
 
 namespace reprise::kernels::cuda {
 namespace {
@@ -66,7 +67,7 @@ class CudaAheadOfTime final : public AheadOfTime {
     for (std::size_t i = 0; i < compiled.size(); ++i)
       stored.programs.push_back({missing[i], device::cuda::program_key(missing[i], architecture()), std::move(compiled[i])});
     auto sections = to_sections(stored);
-    if (const std::string text = used_.text(); !text.empty()) sections.push_back(text_section(kChoices, text));
+    if (const std::string text = used_.text(); !text.empty()) sections.push_back(plan::text_section(kChoices, text));
     return sections;
   }
 
@@ -153,7 +154,7 @@ std::unique_ptr<AheadOfTime> make_ahead_of_time(std::span<const plan::Section> s
   const auto stored = read_programs(sections);
   REPRISE_CHECK(stored.has_value(), InvalidArgument, "[kernels/ahead] the module was not compiled for an architecture, and holds no kernels");
   auto made = std::make_unique<CudaAheadOfTime>(stored->gpu);
-  made->choices().add(section_text(sections, kChoices));
+  made->choices().add(plan::section_text(sections, kChoices));
   return made;
 }
 
@@ -163,7 +164,7 @@ std::unique_ptr<AheadOfTime> make_ahead_of_time(std::shared_ptr<Gpu> gpu) {
 }
 
 void load_sections(Gpu& gpu, std::span<const plan::Section> sections, bool allow_recompile) {
-  gpu.service<Choices>().add(section_text(sections, kChoices));
+  gpu.service<Choices>().add(plan::section_text(sections, kChoices));
   const auto stored = read_programs(sections);
   if (!stored) return;
   const std::string &made_for = stored->gpu.architecture, &here = gpu.info().architecture;

@@ -1,11 +1,11 @@
 #include "kernels/cuda/program_sections.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "base/check.h"
 #include "base/json.h"
+#include "plan/sections.h"
 
 namespace reprise::kernels::cuda {
 namespace {
@@ -70,17 +70,6 @@ StoredProgram read_program(const JsonValue& v, std::span<const plan::Section> se
 
 }  // namespace
 
-std::string_view section_text(std::span<const plan::Section> sections, std::string_view name) {
-  const plan::Section* section = find(sections, name);
-  return section == nullptr ? std::string_view() : std::string_view(section->bytes.data_as<char>(), section->bytes.nbytes());
-}
-
-plan::Section text_section(std::string name, std::string_view text) {
-  Tensor bytes = Tensor::empty(std::array{static_cast<std::int64_t>(text.size())}, DType::u8);
-  std::copy(text.begin(), text.end(), bytes.data_as<char>());
-  return {std::move(name), std::move(bytes)};
-}
-
 std::vector<plan::Section> to_sections(const StoredPrograms& stored) {
   std::vector<plan::Section> sections;
   JsonWriter json;
@@ -93,13 +82,13 @@ std::vector<plan::Section> to_sections(const StoredPrograms& stored) {
     sections.push_back({code_name(p.key), p.program.code});
   }
   json.end_array().end_object();
-  sections.push_back(text_section(kIndex, json.str()));
+  sections.push_back(plan::text_section(kIndex, json.str()));
   return sections;
 }
 
 std::optional<StoredPrograms> read_programs(std::span<const plan::Section> sections) {
   if (find(sections, kIndex) == nullptr) return std::nullopt;
-  const base::JsonDocument document(section_text(sections, kIndex), std::string("device/") + kIndex);
+  const base::JsonDocument document(plan::section_text(sections, kIndex), std::string("device/") + kIndex);
   StoredPrograms stored;
   stored.gpu = read_gpu(document.root().at("gpu"));
   stored.texts = document.root().at("texts").as_string();

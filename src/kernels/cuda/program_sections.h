@@ -29,8 +29,4 @@ std::vector<plan::Section> to_sections(const StoredPrograms& stored);
 /// ELF file.
 std::optional<StoredPrograms> read_programs(std::span<const plan::Section> sections);
 
-/// The text of a section; empty when there is none of that name.
-std::string_view section_text(std::span<const plan::Section> sections, std::string_view name);
-plan::Section text_section(std::string name, std::string_view text);
-
 }  // namespace reprise::kernels::cuda

@@ -7,14 +7,13 @@
 #include <limits>
 #include <map>
 #include <mutex>
-#include <random>
 #include <thread>
 #include <utility>
 
 #include "device/cuda/command_list.h"
 #include "kernels/cuda/candidates.h"
 #include "kernels/cuda/factories.h"
-#include "tensor/half.h"
+#include "kernels/tuning.h"
 
 namespace reprise::kernels::cuda {
 namespace {
@@ -35,31 +34,6 @@ struct Turn {
   explicit Turn(Gpu&) {}
   std::mutex mutex;
 };
-
-/// Values that any kernel may multiply: small numbers, in the operand's dtype.
-std::vector<std::byte> sample(DType dtype, std::size_t bytes) {
-  std::mt19937 engine(1);
-  std::uniform_real_distribution<float> reals(-1, 1);
-  std::vector<std::byte> data(bytes);
-  const auto fill = [&](auto of) {
-    using T = decltype(of(0.F));
-    for (std::size_t i = 0; i + sizeof(T) <= bytes; i += sizeof(T)) {
-      const T value = of(reals(engine));
-      std::memcpy(data.data() + i, &value, sizeof value);
-    }
-  };
-  if (dtype == DType::f16)
-    fill([](float v) { return Half(v); });
-  else if (dtype == DType::bf16)
-    fill([](float v) { return BFloat16(v); });
-  else if (dtype == DType::f64)
-    fill([](float v) { return static_cast<double>(v); });
-  else if (dtype == DType::f32)
-    fill([](float v) { return v; });
-  else
-    fill([](float v) { return static_cast<std::uint8_t>(v > 0); });
-  return data;
-}
 
 /// Memory for a command's operands; several tables, which differ in where the weights are.
 class Memory {
@@ -100,7 +74,7 @@ class Memory {
     part.dtype = operand.dtype;
   }
   void place(int slot, const Part& part) {
-    const std::vector<std::byte> data = sample(part.dtype, part.bytes);
+    const std::vector<std::byte> data = sample_values(part.dtype, part.bytes);
     void* address = nullptr;
     for (auto& table : tables_) {
       if (address == nullptr || slot == cold_slot_) {
@@ -204,16 +178,6 @@ std::vector<Built> build(Gpu& gpu, const StepSpec& spec, const std::vector<std::
   return all;
 }
 
-/// Products and convolutions that do some work: the smallest take what a launch takes, whoever computes them.
-bool is_worth_measuring(const StepSpec& spec) {
-  constexpr std::int64_t kSmall = 1 << 16;  // multiplications
-  if ((spec.op != core::Op::matmul && spec.op != core::Op::conv) || spec.inputs.size() < 2 || spec.outputs.empty()) return false;
-  const OperandRef &a = spec.inputs[0], &b = spec.inputs[1], &y = spec.outputs[0];
-  const bool matrix = spec.op == core::Op::matmul && a.rank > 0;
-  const std::int64_t each = matrix ? a.sizes[static_cast<std::size_t>(a.rank - 1)] : b.numel() / std::max<std::int64_t>(b.sizes[0], 1);
-  return y.numel() * each >= kSmall;
-}
-
 class Stopwatch {
  public:
   Stopwatch(CudaDevice& device, CudaStream& stream) : device_(device), stream_(stream), begin_(device.make_event()), end_(device.make_event()) {}
@@ -279,7 +243,8 @@ std::vector<Tuner::Measurement> Tuner::measure(const StepSpec& spec, const std::
 void Tuner::tune(const StepSpec& spec) {
   constexpr std::array kMost = {0, 4, 8, 16, 32, 1000};
   const int most = kMost[static_cast<std::size_t>(std::clamp(options_.level, 0, 5))];
-  if (most == 0 || !is_worth_measuring(spec)) return;
+  constexpr std::int64_t kSmall = 1 << 16;  // multiplications: such take what a launch takes, whoever computes them
+  if (most == 0 || multiplications(spec) < kSmall) return;
   const std::lock_guard turn(device_->gpu()->service<Turn>().mutex);
   Choices& choices = device_->gpu()->service<Choices>();
   const std::string key = choice_key(*device_->gpu(), spec);

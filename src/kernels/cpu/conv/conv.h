@@ -12,10 +12,12 @@ StepPtr make_depthwise(const Contraction& conv, WeightCache& weights);
 
 /// 3x3 windows one apart, f32, with fewer products than the definition has, where images are large enough for that to pay. Null: another convolution.
 StepPtr make_winograd(const Contraction& conv, WeightCache& weights);
+/// The same by tiles of `tile` x `tile` outputs, 2 or 4, on smaller images too. Null, too, where the above is the same.
+StepPtr make_winograd(const Contraction& conv, WeightCache& weights, int tile);
 
 /// Whether the next is faster than libraries are.
 bool is_better_product(const Contraction& conv);
-/// As a matrix product. No step: groups, or no fast kernel on this machine.
-NamedStep make_conv_product(const Contraction& conv, WeightCache& weights);
+/// As a matrix product. No step: groups, or no fast kernel on this machine. `block_bytes`: of pixels that panels stream by, as make_gemm's.
+NamedStep make_conv_product(const Contraction& conv, WeightCache& weights, std::int64_t block_bytes = 0);
 
 }  // namespace reprise::kernels::cpu

@@ -44,10 +44,10 @@ struct ConvProduct {
   /// Of a worker: patches, and what copies of whole lines write behind them.
   [[nodiscard]] std::size_t scratch_bytes() const { return direct ? 0 : static_cast<std::size_t>(block_rows * row_bytes() + kLine); }
 
-  void plan_jobs() {
-    constexpr std::int64_t kBlockBytes = 1 << 18, kUnit = 32;
+  void plan_jobs(std::int64_t block_bytes) {
+    constexpr std::int64_t kUnit = 32;
     const std::int64_t touched = row_bytes() + shape.out_channels * item() * (shape.has_addend ? 2 : 1);
-    const std::int64_t rows = shape.pixels(), threads = shape.threads, most = std::max<std::int64_t>(kBlockBytes / touched / kUnit, 1) * kUnit;
+    const std::int64_t rows = shape.pixels(), threads = shape.threads, most = std::max<std::int64_t>(block_bytes / touched / kUnit, 1) * kUnit;
     row_blocks = (rows + most - 1) / most;
     if (row_blocks > 1) row_blocks = (row_blocks + threads - 1) / threads * threads;
     block_rows = ((rows + row_blocks - 1) / row_blocks + kUnit - 1) / kUnit * kUnit;
@@ -132,7 +132,8 @@ bool is_better_product(const Contraction& conv) {
   return active_isa() == Isa::amx && w.dtype == DType::bf16 && conv.addend != nullptr && w.numel() == w.sizes[0] * w.sizes[1] && w.numel() >= kNarrow;
 }
 
-NamedStep make_conv_product(const Contraction& contraction, WeightCache& cache) {
+NamedStep make_conv_product(const Contraction& contraction, WeightCache& cache, std::int64_t block_bytes) {
+  constexpr std::int64_t kBlockBytes = 1 << 18;
   const auto shape = describe_conv(contraction);
   if (!shape || shape->groups != 1 || !is_matrix(*shape)) return {};
   const ConvShape& s = *shape;
@@ -142,7 +143,12 @@ NamedStep make_conv_product(const Contraction& contraction, WeightCache& cache) 
   conv.finish = finish_kernel(s.activation, s.y.dtype);
   if (conv.kernel == nullptr || conv.finish == nullptr) return {};
   conv.direct = s.taps() == 1 && s.stride[0] == 1 && s.stride[1] == 1 && s.padding[0] == 0 && s.padding[1] == 0;
-  conv.plan_jobs();
+  conv.plan_jobs(kBlockBytes);
+  if (block_bytes != 0) {
+    const std::int64_t likely = conv.block_rows;
+    conv.plan_jobs(block_bytes);
+    if (conv.block_rows == likely) return {};
+  }
   const std::int64_t row_stride = s.taps() == 1 ? s.w.strides[1] : 1, column_stride = s.w.strides[0];
   conv.weights = pack_panels(cache, contraction.spec, s.w, row_stride, column_stride, conv.form, s.threads);
   const std::size_t bytes = reference::aligned(conv.scratch_bytes());

@@ -279,18 +279,21 @@ void plan_jobs(Winograd& conv) {
   conv.job_tiles = (tiles + jobs - 1) / jobs;
 }
 
-}  // namespace
+/// Transformed weights are larger: they must be used often enough to be worth the reading.
+bool is_likely_better(const Winograd& conv) { return conv.tiles() >= 40; }
 
-StepPtr make_winograd(const Contraction& contraction, WeightCache& cache) {
-  const auto shape = describe_conv(contraction);
-  if (!shape || !takes(*shape)) return nullptr;
-  const ConvShape& s = *shape;
-  Winograd conv{.shape = s, .m = s.channels * s.out_channels > 128 * 128 ? 2 : 4, .weights = {}};
-  conv.down = (s.out_rows + conv.m - 1) / conv.m;
-  conv.across = (s.out_columns + conv.m - 1) / conv.m;
-  // Transformed weights are larger: they must be used often enough to be worth the reading.
-  if (conv.tiles() < 40) return nullptr;
+int likely_tile(const ConvShape& s) { return s.channels * s.out_channels > 128 * 128 ? 2 : 4; }
+
+Winograd plan(const ConvShape& s, int tile) {
+  Winograd conv{.shape = s, .m = tile, .weights = {}};
+  conv.down = (s.out_rows + tile - 1) / tile;
+  conv.across = (s.out_columns + tile - 1) / tile;
   plan_jobs(conv);
+  return conv;
+}
+
+StepPtr make_step(Winograd conv, const Contraction& contraction, WeightCache& cache) {
+  const ConvShape& s = conv.shape;
   conv.weights = cache.pack(
       contraction.spec, s.w, {kWinogradForm, conv.m, s.channels, s.out_channels, s.w.strides[0], s.w.strides[1], s.w.strides[2], s.w.strides[3]},
       conv.weight_bytes(), [conv](const std::byte* from, std::byte* to) { conv.m == 2 ? pack(conv, kLineOf2, from, to) : pack(conv, kLineOf4, from, to); });
@@ -305,6 +308,24 @@ StepPtr make_winograd(const Contraction& contraction, WeightCache& cache) {
               .scratch = reinterpret_cast<float*>(scratch + static_cast<std::size_t>(worker) * worker_bytes)});
     });
   });
+}
+
+}  // namespace
+
+StepPtr make_winograd(const Contraction& contraction, WeightCache& cache) {
+  const auto shape = describe_conv(contraction);
+  if (!shape || !takes(*shape)) return nullptr;
+  const Winograd conv = plan(*shape, likely_tile(*shape));
+  return is_likely_better(conv) ? make_step(conv, contraction, cache) : nullptr;
+}
+
+StepPtr make_winograd(const Contraction& contraction, WeightCache& cache, int tile) {
+  constexpr std::int64_t kFewest = 2 * kRows;
+  const auto shape = describe_conv(contraction);
+  if (!shape || !takes(*shape)) return nullptr;
+  const Winograd conv = plan(*shape, tile);
+  const bool same = tile == likely_tile(*shape) && is_likely_better(conv);
+  return same || conv.tiles() < kFewest ? nullptr : make_step(conv, contraction, cache);
 }
 
 }  // namespace reprise::kernels::cpu

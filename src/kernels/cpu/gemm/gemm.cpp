@@ -27,10 +27,10 @@ struct Gemm {
   int threads = 1;
 
   /// A block's rows stay in the second-level cache while panels stream by.
-  void plan_jobs() {
-    constexpr std::int64_t kBlockBytes = 1 << 20, kRowUnit = 32;
+  void plan_jobs(std::int64_t block_bytes) {
+    constexpr std::int64_t kRowUnit = 32;
     const std::int64_t row_bytes = form.depth * static_cast<std::int64_t>(item_size(form.dtype));
-    const std::int64_t most = std::max<std::int64_t>(kBlockBytes / std::max<std::int64_t>(row_bytes, 1) / kRowUnit, 1) * kRowUnit;
+    const std::int64_t most = std::max<std::int64_t>(block_bytes / std::max<std::int64_t>(row_bytes, 1) / kRowUnit, 1) * kRowUnit;
     row_blocks = (rows + most - 1) / most;
     block_rows = ((rows + row_blocks - 1) / row_blocks + kRowUnit - 1) / kRowUnit * kRowUnit;
     row_blocks = (rows + block_rows - 1) / block_rows;
@@ -69,7 +69,8 @@ struct Gemm {
 
 }  // namespace
 
-NamedStep make_gemm(const Contraction& matmul, WeightCache& weights) {
+NamedStep make_gemm(const Contraction& matmul, WeightCache& weights, std::int64_t block_bytes) {
+  constexpr std::int64_t kBlockBytes = 1 << 20;
   const auto& spec = matmul.spec;
   if (spec.op != core::Op::matmul) return {};
   const auto product = describe_product(matmul);
@@ -85,7 +86,12 @@ NamedStep make_gemm(const Contraction& matmul, WeightCache& weights) {
   gemm.finish = finish;
   gemm.rows = p.y.sizes[0];
   gemm.threads = std::max(1, spec.threads);
-  gemm.plan_jobs();
+  gemm.plan_jobs(kBlockBytes);
+  if (block_bytes != 0) {
+    const std::int64_t likely = gemm.block_rows;
+    gemm.plan_jobs(block_bytes);
+    if (gemm.block_rows == likely) return {};
+  }
   gemm.panels = pack_panels(weights, spec, p.b, p.b.strides[0], p.b.strides[1], gemm.form, gemm.threads);
   return {reference::make_step([gemm](void* const* bindings) { gemm.run(bindings); }), tiles.name};
 }

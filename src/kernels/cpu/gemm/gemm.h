@@ -14,6 +14,7 @@ struct NamedStep {
 };
 
 /// No step: the weights change, operands lie otherwise than in dense rows, or this machine has no fast kernel. `weights` keeps what is packed.
-NamedStep make_gemm(const Contraction& matmul, WeightCache& weights);
+/// `block_bytes`: of rows that panels stream by; 0: what is likely the best. No step, too, where another number makes no difference.
+NamedStep make_gemm(const Contraction& matmul, WeightCache& weights, std::int64_t block_bytes = 0);
 
 }  // namespace reprise::kernels::cpu

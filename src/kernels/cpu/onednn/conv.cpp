@@ -30,22 +30,32 @@ bool takes(const Contraction& conv) {
 struct Chosen {
   dnnl::convolution_forward::primitive_desc primitive;
   std::optional<CopyBefore> copy;
+  std::vector<Argument> arguments;  // of the attributes
 };
 
-/// Adds the arguments of the attributes. What is added to deep sums is copied to the result's place first where that gives a faster primitive.
-Chosen choose(const Contraction& conv, const dnnl::convolution_forward::desc& described, const memory::desc& to, std::vector<Argument>& arguments) {
+Chosen describe_with(Addend addend, const Contraction& conv, const dnnl::convolution_forward::desc& described, const memory::desc& to) {
+  Chosen chosen;
+  chosen.primitive = {described, attributes(conv, to, chosen.arguments, addend), engine(), true};
+  if (conv.addend != nullptr && addend == Addend::result) chosen.copy = CopyBefore{*conv.addend, conv.spec.outputs[0]};
+  return chosen;
+}
+
+/// What is added to deep sums is copied to the result's place first where that gives a faster primitive.
+Chosen choose(const Contraction& conv, const dnnl::convolution_forward::desc& described, const memory::desc& to, std::optional<Addend> wish) {
   constexpr std::int64_t kDeep = 128;
   const OperandRef &w = conv.spec.inputs[1], &y = conv.spec.outputs[0];
-  if (conv.addend != nullptr && w.numel() / w.sizes[0] >= kDeep && conv.addend->dtype == y.dtype) {
-    const dnnl::convolution_forward::primitive_desc sum(described, attributes(conv, to, arguments, Addend::result), engine(), true);
-    if (sum && std::string_view(sum.impl_info_str()).starts_with("brg")) return {sum, CopyBefore{*conv.addend, y}};
-  }
-  return {{described, attributes(conv, to, arguments), engine(), true}, std::nullopt};
+  const bool deep = w.numel() / w.sizes[0] >= kDeep;
+  Chosen sum;
+  if (conv.addend != nullptr && conv.addend->dtype == y.dtype && (deep || wish)) sum = describe_with(Addend::result, conv, described, to);
+  const bool likely = deep && sum.primitive && std::string_view(sum.primitive.impl_info_str()).starts_with("brg");
+  const bool by_sum = wish ? wish == Addend::result : likely;
+  if (wish && by_sum == likely) return {};
+  return by_sum ? sum : describe_with(Addend::argument, conv, described, to);
 }
 
 }  // namespace
 
-StepPtr make_conv(const Contraction& conv, PackedWeights& weights) {
+StepPtr make_conv(const Contraction& conv, PackedWeights& weights, std::optional<Addend> wish) {
   if (!takes(conv)) return nullptr;
   const auto& spec = conv.spec;
   const OperandRef &x = spec.inputs[0], &w = spec.inputs[1], &y = spec.outputs[0];
@@ -75,9 +85,10 @@ StepPtr make_conv(const Contraction& conv, PackedWeights& weights) {
   const ThreadScope scope(spec.threads);
   const dnnl::convolution_forward::desc described(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, from, any, bias, to, stride,
                                                   dilation, padding, behind);
-  const Chosen made = choose(conv, described, to, arguments);
+  const Chosen made = choose(conv, described, to, wish);
   const auto& chosen = made.primitive;
   if (!chosen) return nullptr;
+  arguments.insert(arguments.end(), made.arguments.begin(), made.arguments.end());
   std::optional<Packing> streamed;
   arguments.push_back(weights_argument(spec, w, given, chosen.weights_desc(), weights, streamed));
   auto step = make_primitive_step(dnnl::convolution_forward(chosen), std::move(arguments), chosen.scratchpad_desc(), spec.threads, made.copy);

@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <array>
+
 #include "kernels/cpu/library.h"
 #include "kernels/cpu/onednn/contraction.h"
 #include "kernels/cpu/onednn/moves.h"
@@ -39,13 +43,33 @@ StepPtr attempt(const Make& make) {
   }
 }
 
+struct NamedAddend {
+  std::string_view name;
+  Addend addend;
+};
+constexpr std::array kAddends = {NamedAddend{"add", Addend::argument}, NamedAddend{"sum", Addend::result}};
+
 class OneDnn final : public Library {
  public:
   [[nodiscard]] std::string_view name() const override { return "onednn"; }
 
-  StepPtr make_contraction(const Contraction& c) override {
-    if (c.activation != Activation::identity && !post_operation(c.activation)) return nullptr;
-    return attempt([&] { return c.spec.op == core::Op::conv ? make_conv(c, weights_) : make_matmul(c, weights_); });
+  [[nodiscard]] std::string version() const override {
+    const dnnl_version_t& v = *dnnl::version();
+    return fmt::format("{}.{}.{}", v.major, v.minor, v.patch);
+  }
+
+  StepPtr make_contraction(const Contraction& c, std::string_view variant) override {
+    const bool conv = c.spec.op == core::Op::conv;
+    if ((c.activation != Activation::identity && !post_operation(c.activation)) || (!conv && !variant.empty())) return nullptr;
+    std::optional<Addend> wish;
+    for (const auto& [name, addend] : kAddends)
+      if (name == variant) wish = addend;
+    if (!variant.empty() && !wish) return nullptr;
+    return attempt([&] { return conv ? make_conv(c, weights_, wish) : make_matmul(c, weights_); });
+  }
+  [[nodiscard]] std::vector<std::string> variants(const Contraction& c) const override {
+    if (c.spec.op != core::Op::conv || c.addend == nullptr) return {};
+    return {std::string(kAddends[0].name), std::string(kAddends[1].name)};
   }
   StepPtr make_other(const StepSpec& spec) override {
     return attempt([&] { return spec.op == core::Op::pool ? make_pool(spec) : spec.op == core::Op::copy ? make_copy(spec) : nullptr; });

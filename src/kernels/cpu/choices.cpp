@@ -1,0 +1,23 @@
+#include "kernels/cpu/choices.h"
+
+#include <fmt/format.h>
+
+#include "kernels/isa.h"
+#include "kernels/machine.h"
+#include "reprise/device.h"
+
+namespace reprise::kernels::cpu {
+
+std::string choice_key(const StepSpec& spec, const std::string& library_version) {
+  constexpr int kCandidates = 1;  // grows with what competes, so that choices among fewer are made again
+  constexpr std::int64_t kAlignment = 64;
+  return fmt::format("{}{}, {}, {}, {} threads, {}: {}", kKeyBegin, kCandidates, processor_name(), cpu_isa(), spec.threads, library_version,
+                     describe_command(spec, kAlignment));
+}
+
+Choices& machine_choices() {
+  static Choices choices;
+  return choices;
+}
+
+}  // namespace reprise::kernels::cpu

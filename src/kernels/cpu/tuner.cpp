@@ -1,0 +1,240 @@
+#include "kernels/cpu/tuner.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "kernels/cpu/choices.h"
+#include "kernels/machine.h"
+#include "kernels/parallel.h"
+#include "kernels/tuning.h"
+
+namespace reprise::kernels::cpu {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// What a level is ready to spend.
+struct Effort {
+  double seconds = 0;      // in one compilation
+  int rounds = 0;          // of a command's candidates
+  bool variants = false;   // compete, too
+  std::int64_t least = 0;  // multiplications of a command that is worth it
+};
+constexpr std::array<Effort, 6> kEfforts = {
+    {{}, {0.5, 5, false, 1 << 23}, {1, 5, false, 1 << 21}, {2.5, 7, true, 1 << 20}, {10, 15, true, 1 << 19}, {60, 31, true, 1 << 16}}};
+
+const Effort& effort(int level) { return kEfforts[static_cast<std::size_t>(std::clamp(level, 0, 5))]; }
+
+/// Two that measure at once would measure each other.
+std::mutex& turn() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+/// Memory for a command's operands and for what stands in caches between its runs.
+class Memory {
+ public:
+  Memory(device::DevicePtr device, const StepSpec& spec, std::size_t module_bytes) : device_(std::move(device)), threads_(std::max(1, spec.threads)) {
+    for (const auto operands : {spec.inputs, spec.outputs})
+      for (const OperandRef& operand : operands) extend(operand);
+    const std::size_t slots = static_cast<std::size_t>(parts_.rbegin()->first) + 1;
+    table_.assign(slots + 1, nullptr);
+    fixed_.assign(slots, nullptr);
+    for (const auto& [slot, part] : parts_) {
+      const auto at = static_cast<std::size_t>(slot);
+      memory_.emplace_back(device_, part.bytes);
+      const auto values = sample_values(part.dtype, part.bytes);
+      std::memcpy(memory_.back().data(), values.data(), values.size());
+      table_[at] = memory_.back().data();
+      if (at < spec.fixed.size() && spec.fixed[at] != nullptr)
+        fixed_[at] = table_[at];
+      else
+        warm_.push_back({memory_.back().data(), part.bytes});
+    }
+    plan_eviction(module_bytes);
+  }
+
+  /// The command over this memory: weights stay where they are, too.
+  [[nodiscard]] StepSpec over(StepSpec spec) const {
+    spec.fixed = fixed_;
+    spec.first_streamed_slot = std::numeric_limits<int>::max();
+    spec.packings = nullptr;
+    return spec;
+  }
+
+  [[nodiscard]] int scratch_slot() const { return static_cast<int>(table_.size()) - 1; }
+  void reserve_scratch(std::size_t bytes) {
+    if (bytes > scratch_.size()) scratch_ = device::Allocation(device_, bytes);
+    table_.back() = scratch_.data();
+  }
+  [[nodiscard]] void* const* table() const { return table_.data(); }
+
+  /// Before a run: weights in no cache where a call would not find them there; what other commands compute, in those of the threads.
+  void settle() {
+    if (evicting_.size() == 0) return;
+    read(evicting_.data(), evicting_.size());
+    for (const auto& [data, bytes] : warm_) read(data, bytes);
+  }
+
+ private:
+  struct Part {
+    std::size_t bytes = 0;
+    DType dtype = DType::f32;
+  };
+  struct Range {
+    const std::byte* data;
+    std::size_t bytes;
+  };
+
+  void extend(const OperandRef& operand) {
+    std::int64_t end = operand.offset + 1;
+    for (std::size_t d = 0; d < static_cast<std::size_t>(operand.rank); ++d) end += std::max<std::int64_t>(operand.sizes[d] - 1, 0) * operand.strides[d];
+    Part& part = parts_[operand.slot];
+    part.bytes = std::max(part.bytes, static_cast<std::size_t>(end) * item_size(operand.dtype));
+    part.dtype = operand.dtype;
+  }
+
+  void plan_eviction(std::size_t module_bytes) {
+    const std::size_t own = cache_bytes(2), shared = cache_bytes(3);
+    if (module_bytes <= own) return;
+    // Candidates take turns: what all of them evict together is what counts for a cache that is too large to be read again and again.
+    const std::size_t bytes = std::max(module_bytes > shared ? shared / 4 : 0, 2 * own * static_cast<std::size_t>(threads_));
+    evicting_ = device::Allocation(device_, bytes);
+    std::memset(evicting_.data(), 1, bytes);
+  }
+
+  void read(const std::byte* data, std::size_t bytes) {
+    constexpr std::size_t kLine = 64;
+    parallel_for(threads_, static_cast<std::int64_t>(bytes / kLine), 1, [&](std::int64_t begin, std::int64_t end, int) {
+      unsigned sum = 0;
+      for (std::int64_t line = begin; line < end; ++line) sum += static_cast<unsigned>(data[static_cast<std::size_t>(line) * kLine]);
+      seen_.fetch_add(sum, std::memory_order_relaxed);  // so that it is read
+    });
+  }
+
+  device::DevicePtr device_;
+  int threads_;
+  std::map<int, Part> parts_;
+  std::vector<device::Allocation> memory_;
+  device::Allocation scratch_, evicting_;
+  std::vector<void*> table_, fixed_;
+  std::vector<Range> warm_;
+  std::atomic<unsigned> seen_ = 0;
+};
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+struct Candidate {
+  std::string name;
+  StepPtr step;
+  std::vector<double> seconds;
+  bool hopeless = false;
+
+  [[nodiscard]] double least() const { return *std::min_element(seconds.begin(), seconds.end()); }
+  void run(Memory& memory) {
+    memory.settle();
+    const auto begin = Clock::now();
+    step->run(memory.table());
+    seconds.push_back(seconds_since(begin));
+  }
+};
+
+/// `candidate` beside `likely`, round by round, so that what slows down a whole round does not count.
+double median_ratio(const Candidate& candidate, const Candidate& likely) {
+  std::vector<double> ratios;
+  for (std::size_t round = 0; round < candidate.seconds.size(); ++round) ratios.push_back(candidate.seconds[round] / likely.seconds[round]);
+  return median(std::move(ratios));
+}
+
+/// That of the fixed rules first.
+std::vector<Candidate> make_candidates(Contractions& kernels, const StepSpec& spec, const std::vector<std::string>& names) {
+  std::vector<Candidate> all;
+  MadeStep likely = kernels.make(spec);
+  all.push_back({likely.kernels.front(), std::move(likely.step), {}});
+  for (const std::string& name : names) {
+    if (name == all.front().name) continue;
+    if (MadeStep made = kernels.make(spec, name); made.step) all.push_back({name, std::move(made.step), {}});
+  }
+  return all;
+}
+
+/// Rounds in which the candidates take turns. False: no time for as many as it takes to compare them.
+bool run_rounds(std::vector<Candidate>& all, Memory& memory, int rounds, double seconds) {
+  constexpr int kFewest = 3;
+  constexpr double kHopeless = 1.3, kHopelessAtOnce = 3;  // times the best
+  const auto begin = Clock::now();
+  for (int round = 0; round < rounds; ++round) {
+    if (seconds_since(begin) > seconds) return round >= kFewest;
+    for (Candidate& candidate : all)
+      if (!candidate.hopeless) candidate.run(memory);
+    double best = all.front().least();
+    for (const Candidate& candidate : all) best = std::min(best, candidate.least());
+    const double most = (round == 0 ? kHopelessAtOnce : kHopeless) * best;
+    for (Candidate& candidate : all) candidate.hopeless = &candidate != &all.front() && candidate.least() > most;
+  }
+  return true;
+}
+
+}  // namespace
+
+Tuner::Tuner(device::DevicePtr device, const TuningOptions& options)
+    : device_(std::move(device)), options_(options), seconds_left_(effort(options.level).seconds) {}
+
+std::vector<Tuner::Measurement> Tuner::measure(const StepSpec& spec) {
+  const auto begin = Clock::now();
+  const Effort& most = effort(options_.level);
+  const auto names = kernels_.names(spec, most.variants);
+  if (names.empty()) return {};
+  Memory memory(device_, spec, options_.weight_bytes);
+  std::vector<Candidate> all = make_candidates(kernels_, memory.over(spec), names);
+  if (all.size() < 2) return {};
+  for (Candidate& candidate : all) {
+    candidate.step->set_scratch_slot(memory.scratch_slot());
+    memory.reserve_scratch(candidate.step->scratch_bytes());
+  }
+  for (Candidate& candidate : all) candidate.step->run(memory.table());  // code and memory that are touched for the first time
+  if (!run_rounds(all, memory, most.rounds, seconds_left_ - seconds_since(begin))) return {};
+  std::vector<Measurement> measured;
+  for (const Candidate& candidate : all) {
+    const double least = candidate.least() / all.front().least();
+    measured.push_back({candidate.name, median(candidate.seconds) * 1e6, std::max(median_ratio(candidate, all.front()), least)});
+  }
+  return measured;
+}
+
+void Tuner::tune(const StepSpec& spec) {
+  if (options_.level == 0 || multiplications(spec) < effort(options_.level).least || seconds_left_ <= 0) return;
+  const std::string key = choice_key(spec, version_);
+  const std::lock_guard lock(turn());
+  if (machine_choices().find(key)) return;
+  const auto begin = Clock::now();
+  try {
+    const auto measured = measure(spec);
+    if (!measured.empty()) {
+      const Measurement& best = best_choice(measured);
+      machine_choices().set(key, {best.name, best.microseconds});
+    }
+  } catch (const Error&) {  // a command that breaks the rules: its call says so
+  }
+  seconds_left_ -= seconds_since(begin);
+}
+
+const Tuner::Measurement& best_choice(const std::vector<Tuner::Measurement>& measured) {
+  constexpr double kClearly = 0.95;
+  const auto best = std::ranges::min_element(measured, {}, &Tuner::Measurement::ratio);
+  return best->ratio < kClearly ? *best : measured.front();
+}
+
+}  // namespace reprise::kernels::cpu
