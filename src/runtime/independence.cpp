@@ -177,6 +177,9 @@ class Prover {
       case Op::concat:
         demand(axis(command, "axis") != dim, "it joins along items");
         return demand_at(in, dim);
+      case Op::pad:
+        for (const char* side : {"before", "after"}) demand(command.attrs.ints(side).at(static_cast<std::size_t>(dim)) == Expr(0), "it adds items");
+        return demand_at(in, dim);
       case Op::gather:
         demand(axis(command, "axis") != dim, "it takes from other items");
         return demand_at(in, dim);

@@ -133,6 +133,11 @@ TEST(Independence, WhatMixesRowsIsRefuted) {
   const auto rule = [](Op op, Attrs attrs) { return why_not([&](PlanMaker& m, const Expr&, const Ref& x, const Ref& y) { m.add(op, {x}, {y}, attrs); }); };
   EXPECT_EQ(rule(Op::softmax, {{"axis", Expr(0)}, {"log", false}}), "'softmax' (softmax): it works across items");
   EXPECT_EQ(rule(Op::scan, {{"axis", Expr(0)}, {"kind", std::string("sum")}}), "'scan' (scan): it works across items");
+  const auto pads = [](std::int64_t rows, std::int64_t columns) {
+    return Attrs{{"kind", std::string("constant")}, {"before", std::vector<Expr>{0, 0}}, {"after", std::vector<Expr>{rows, columns}}, {"value", 0.0}};
+  };
+  EXPECT_EQ(rule(Op::pad, pads(0, 1)), "");
+  EXPECT_EQ(rule(Op::pad, pads(1, 0)), "'pad' (pad): it adds items");
   EXPECT_EQ(rule(Op::random, {}), "'random' (random): it is not known to treat items one by one");
   EXPECT_EQ(why_not([](PlanMaker& m, const Expr& n, const Ref& x, const Ref& y) {
               m.add(Op::pointwise, {x}, {y}, {{"value", n}});
