@@ -1,6 +1,6 @@
 // Every runtime mode's figures on one device: `bench_modes DEVICE PROGRAM.pt2… [options]`. Of each program: weight streaming, two shapes in turn, other tensors
-// in every call, time by mode in one engine and with breaks, buckets, threads. Ways take turns; a time is the median over the rounds. Results are checked once
-// they are timed; the status is 1 when one is wrong. Options:
+// in every call, time by mode in one engine and with breaks, buckets, threads. Ways take turns; a time is the median of the best round. Results are checked
+// once they are timed; the status is 1 when one is wrong. Options:
 //   --json, --seconds S (a kind of call, a round), --rounds N, --only FIGURE (streaming, shapes, addresses, modes, buckets, threads; several times),
 //   --break OP (instead of those that the form with breaks runs outside its engines; several times),
 //   --threads N (in a call), --dtype D, --level N, --cache FILE: of compilation.

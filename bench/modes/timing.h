@@ -1,4 +1,4 @@
-// Ways to call a module that take turns, and the medians of what their calls take.
+// Ways to call a module that take turns, round by round, and what their calls take: medians of the rounds that other work disturbed least.
 #pragma once
 
 #include <functional>
@@ -21,14 +21,15 @@ struct Way {
   std::function<void(const std::function<void(const Calls&)>& timed)> open;
 };
 
-/// Microseconds, medians over rounds of the median in each; NaN for a call that a way does not have. `host`: what an enqueued call takes the host, many in a
+/// Microseconds, the median of the best round; NaN for a call that a way does not have. `host`: what an enqueued call takes the host, many in a
 /// row before one wait.
 struct Took {
   std::string mode;
   double call = 0, run = 0, host = 0;
 };
 
-[[nodiscard]] double median(std::vector<double> values);  // NaN of none
+[[nodiscard]] double median(std::vector<double> values);           // NaN of none
+[[nodiscard]] double least(const std::vector<double>& of_rounds);  // NaN of none
 /// Microseconds a call, of as many as fit into settings.seconds, at least three.
 [[nodiscard]] double time_of(const std::function<void()>& call, const Settings& settings);
 [[nodiscard]] std::vector<Took> compare(const std::vector<Way>& ways, Device device, const Settings& settings);

@@ -45,11 +45,11 @@ Device checked_device() {
 Module make_program(Program program) {
   PlanMaker m;
   m.plan.settings.enable_weight_streaming = true;
-  const Expr s = m.symbol("s", 1, 8);
+  const Expr s = m.symbol("s", 0, 8);
   const Ref x = m.input("x", {s}), cache = m.input("cache", {4}, DType::f32, true), total = m.state("total", {0, 0, 0, 0});
   const Ref t = m.temp({s}), y = m.output("y", {s}), after = m.output("after", {4}), twice = m.output("twice", {s});
   const auto add = binary(ScalarOp::add, DType::f32);
-  m.plan.profiles = {{{1}, {2}, {4}}, {{3}, {4}, {8}}};  // of s
+  m.plan.profiles = {{{0}, {2}, {4}}, {{3}, {4}, {8}}};  // of s
   if (program == kForeign)
     m.foreign("checker.twice.default", {{"x", x}}, {t});
   else

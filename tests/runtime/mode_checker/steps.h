@@ -30,6 +30,9 @@ struct Step {
     close_safe,
     set_current,
     replicate,
+    keep_bound,
+    run_bound,
+    drop_bound,
     kKinds
   };
   int kind = call;

@@ -43,12 +43,6 @@ exec::ProfileChoice World::profile(unsigned module) const {
   return scope != nullptr ? *scope->profile : exec::ProfileChoice{.active = programs_[module].profile, .fixed = false};
 }
 
-namespace {
-
-bool fits(int profile, unsigned n) { return profile == 0 ? n <= 4 : n >= 3; }
-
-}  // namespace
-
 std::optional<int> World::choose_profile(unsigned module, unsigned n) {
   const auto now = profile(module);
   if (fits(now.active, n)) return now.active;
@@ -119,6 +113,15 @@ void World::take(const Step& step) {
       break;
     case Step::replicate:
       replicate(step);
+      break;
+    case Step::keep_bound:
+      keep_bound(step);
+      break;
+    case Step::run_bound:
+      run_bound(step);
+      break;
+    case Step::drop_bound:
+      bound_[step.module].reset();
       break;
   }
   check_rules();

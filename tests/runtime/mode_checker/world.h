@@ -1,6 +1,7 @@
 // A world of modules with open scopes, and what the rules of the modes say about it. Each step is taken and compared with them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -70,6 +71,16 @@ struct Kept {
   Values want;
 };
 
+/// A bound call that is called again and again, with its tensors.
+struct Bound {
+  BoundCall call;
+  unsigned n = 0;
+  int profile = 0;
+  Values x;
+  Tensor cache;
+  std::vector<Argument> results;
+};
+
 /// Marks recordings that end with segments.
 constexpr unsigned kCut = 1U << 20;
 
@@ -101,6 +112,7 @@ class World {
   [[nodiscard]] Source source(unsigned module) const;
   [[nodiscard]] std::int64_t budget(unsigned module) const;
   [[nodiscard]] exec::ProfileChoice profile(unsigned module) const;
+  static bool fits(int profile, unsigned n) { return profile == 0 ? n <= 4 : n >= 3; }
   /// What a call takes; nullopt: it is an error.
   std::optional<int> choose_profile(unsigned module, unsigned n);
   [[nodiscard]] bool is_safe() const { return !safe_scopes_.empty() && safe_scopes_.back().second; }
@@ -139,6 +151,8 @@ class World {
   std::vector<Argument> run_into(const Step& step, const Tensor& x, const Tensor& cache);
   template <class Kind>
   void refuse(const Step& step, const Tensor& x, const char* what);
+  void keep_bound(const Step& step);
+  void run_bound(const Step& step);
   void remember(const Step& step, const std::vector<Argument>& results, bool owned);
 
   // -- counts --
@@ -153,6 +167,7 @@ class World {
   std::vector<Scope> scopes_;  // open ones, oldest first
   CudaGraphsMode outside_ = CudaGraphsMode::standard;
   std::vector<std::pair<std::unique_ptr<runtime::MultiDeviceSafeModeScope>, bool>> safe_scopes_;
+  std::array<std::optional<Bound>, kPrograms> bound_;
   Device current_{checked_device().type, 0};
   std::deque<Kept> kept_;
 };

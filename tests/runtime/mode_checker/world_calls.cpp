@@ -82,7 +82,7 @@ Tensor World::make_x(const Step& step, Values& all) {
     default:
       if (!at(step).last_y.defined() || at(step).last_y.numel() != n) return on_device(floats(all));
       all = read(at(step).last_y);
-      if (all[0] > 1e6F) return on_device(floats(all = Values(all.size(), 1)));
+      if (n > 0 && all[0] > 1e6F) return on_device(floats(all = Values(all.size(), 1)));
       return at(step).last_y;
   }
 }
@@ -140,6 +140,42 @@ std::vector<Argument> World::run_into(const Step& step, const Tensor& x, const T
     stream.synchronize();
   }
   return {y, after, twice};
+}
+
+void World::keep_bound(const Step& step) {
+  if (step.module == kDynamic || has_live_step(step)) return;
+  const Values x(step.n, static_cast<float>(step.choice % 3));
+  const Tensor cache = on_device(floats({1, 2, 3, 4}));
+  const std::vector<Tensor> in = {on_device(floats(x)), cache},
+                            out = {on_device(floats(Values(step.n))), on_device(floats(Values(4))), on_device(floats(Values(step.n)))};
+  const auto chosen = choose_profile(step.module, step.n);
+  try {
+    Bound bound{at(step).module.bind(in, out), step.n, chosen.value_or(0), x, cache, {out.begin(), out.end()}};
+    expect(chosen.has_value(), "sizes that do not fit the profile were bound");
+    bound_[step.module] = std::move(bound);
+  } catch (const ShapeError&) {
+    expect(!chosen, "sizes that fit were not bound");
+  }
+}
+
+void World::run_bound(const Step& step) {
+  auto& bound = bound_[step.module];
+  if (!bound) return;
+  const auto before = at(step).module.stats();
+  const auto now = profile(step.module);
+  const bool may_stay = !now.fixed || now.active == bound->profile;
+  const Values cache = read(bound->cache);
+  try {
+    bound->call();
+  } catch (const ShapeError&) {
+    return expect(!may_stay && !fits(now.active, bound->n), "a bound call was refused");
+  }
+  const auto after = at(step).module.stats();
+  const bool in_place = after.bound_calls > before.bound_calls;
+  expect(may_stay || (!in_place && fits(now.active, bound->n)), "a bound call under another profile");
+  if (!in_place) bound->profile = choose_profile(step.module, bound->n).value();
+  if (!shared_ && !is_recorded(step)) expect(after.replays == before.replays, "a bound call replayed out of mode");
+  check_values(at(step), bound->results, bound->x, cache, bound->cache);
 }
 
 void World::remember(const Step& step, const std::vector<Argument>& results, bool owned) {

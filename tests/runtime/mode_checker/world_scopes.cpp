@@ -133,6 +133,7 @@ void World::replicate(const Step& step) {
   if (shared_ || newest(step.module, [](const Scope&) { return true; }) != nullptr) return;
   Checked& checked = at(step);
   checked.module = checked.module.to(checked_device());
+  bound_[step.module].reset();
   checked.total = Values(4);
   checked.held.clear();
   checked.changed = false;
