@@ -1,8 +1,10 @@
 #include "runtime/preallocated_outputs.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "runtime/device_tensor.h"
+#include "tensor/strided_copy.h"
 
 namespace reprise::runtime {
 namespace {
@@ -16,16 +18,21 @@ std::uint64_t this_thread() {
 
 }  // namespace
 
-std::pair<Tensor, bool> PreallocatedOutputs::get(const device::DevicePtr& device, std::size_t index, bool bound, std::size_t bytes) {
+std::pair<Tensor, bool> PreallocatedOutputs::get(const device::DevicePtr& device, std::size_t index, bool bound, std::span<const std::int64_t> sizes,
+                                                 DType dtype) {
   const Key key{this_thread(), index, bound};
   {
     const std::scoped_lock lock(mutex_);
     const auto found = memory_.find(key);
-    if (found != memory_.end() && found->second.nbytes() == bytes) return {found->second, true};
-    memory_.erase(key);
+    if (found != memory_.end()) {
+      Tensor& last = found->second;
+      if (std::ranges::equal(last.sizes(), sizes)) return {last, true};
+      if (last.nbytes() == static_cast<std::size_t>(tensor::checked_numel(sizes)) * item_size(dtype))
+        return {last = last.as_strided(sizes, tensor::contiguous_strides(sizes)), true};
+      memory_.erase(found);
+    }
   }
-  const std::int64_t sizes[] = {static_cast<std::int64_t>(bytes)};
-  Tensor fresh = empty_tensor(device, sizes, DType::u8);
+  Tensor fresh = empty_tensor(device, sizes, dtype);
   const std::scoped_lock lock(mutex_);
   memory_.insert_or_assign(key, fresh);
   return {fresh, false};

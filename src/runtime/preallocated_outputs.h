@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -16,9 +17,9 @@ namespace reprise::runtime {
 /// Each thread has its own, so that a call overwrites nothing but what the same thread's call before it gave. Thread safe.
 class PreallocatedOutputs {
  public:
-  /// Bytes for output `index`, and whether the last memory served: it does when it has exactly as many. `bound`: room for a size that depends on data, which is
+  /// Output `index`, and whether the last memory served: it does when it has exactly as many bytes. `bound`: room for a size that depends on data, which is
   /// apart from the memory for exact sizes. Throws OutOfMemory.
-  [[nodiscard]] std::pair<Tensor, bool> get(const device::DevicePtr& device, std::size_t index, bool bound, std::size_t bytes);
+  [[nodiscard]] std::pair<Tensor, bool> get(const device::DevicePtr& device, std::size_t index, bool bound, std::span<const std::int64_t> sizes, DType dtype);
 
  private:
   using Key = std::tuple<std::uint64_t, std::size_t, bool>;  // thread, output, bound

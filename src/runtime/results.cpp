@@ -70,6 +70,7 @@ Tensor Results::fresh(std::span<const std::int64_t> sizes, DType dtype) {
 Tensor Results::exact_memory(std::size_t index, std::span<const std::int64_t> sizes) {
   const auto& spec = plan_.outputs[index];
   if (is_fresh()) return fresh(sizes, spec.dtype);
+  if (source_.preallocated != nullptr) return preallocated(index, false, sizes, spec.dtype);
   const std::size_t bytes = static_cast<std::size_t>(tensor::checked_numel(sizes)) * item_size(spec.dtype);
   Tensor memory = ask(index, bytes, false);
   REPRISE_CHECK(memory.defined(), OutOfMemory, "[run/outputs] the output allocator refused memory for output '{}' ({} bytes)", spec.name, bytes);
@@ -77,19 +78,15 @@ Tensor Results::exact_memory(std::size_t index, std::span<const std::int64_t> si
 }
 
 Tensor Results::ask(std::size_t index, std::size_t bytes, bool is_bound) {
-  if (source_.preallocated != nullptr) return preallocated(index, bytes, is_bound);
   if (source_.allocator != nullptr) return allocated(index, bytes, is_bound);
   const std::int64_t sizes[] = {static_cast<std::int64_t>(bytes)};
-  return fresh(sizes, DType::u8);
+  return source_.preallocated != nullptr ? preallocated(index, is_bound, sizes, DType::u8) : fresh(sizes, DType::u8);
 }
 
-Tensor Results::preallocated(std::size_t index, std::size_t bytes, bool is_bound) {
-  const auto [memory, used_before] = source_.preallocated->get(device_, index, is_bound, bytes);
+Tensor Results::preallocated(std::size_t index, bool is_bound, std::span<const std::int64_t> sizes, DType dtype) {
+  auto [memory, used_before] = source_.preallocated->get(device_, index, is_bound, sizes, dtype);
   // An output of the call before, passed as an input that this call writes.
-  if (used_before && call_.is_on_mutated_input(memory)) {
-    const std::int64_t sizes[] = {static_cast<std::int64_t>(bytes)};
-    return fresh(sizes, DType::u8);
-  }
+  if (used_before && call_.is_on_mutated_input(memory)) return fresh(sizes, dtype);
   ++(used_before ? context_.counters().output_reuses : context_.counters().output_allocations);
   return memory;
 }
@@ -146,7 +143,7 @@ Argument Results::take(std::size_t index) {
 Tensor Results::take_tensor(std::size_t index) {
   std::vector<std::int64_t> sizes;
   const auto& known = context_.output(index).sizes;
-  if (known && is_fresh()) return std::move(memory_[index]);
+  if (known && source_.allocator == nullptr) return std::move(memory_[index]);
   for (const auto& size : plan_.outputs[index].sizes) sizes.push_back(static_cast<std::int64_t>(context_.symbols().size(size)));
   Tensor result = known ? as_output(index, std::move(memory_[index]), sizes) : take_counted(index, sizes);
   if (source_.allocator != nullptr) source_.allocator->notify_shape(index, sizes);
@@ -166,7 +163,7 @@ Tensor Results::take_counted(std::size_t index, std::span<const std::int64_t> si
   auto& stream = device_->default_stream();
   device_->copy(exact.data(), memory.defined() ? memory.data() : context_.dynamic_output(index), bytes, stream);
   stream.synchronize();
-  return is_fresh() ? exact : as_output(index, std::move(exact), sizes);
+  return source_.allocator == nullptr ? exact : as_output(index, std::move(exact), sizes);
 }
 
 void attach_outputs(const plan::Plan& plan, Device device, const Call& call, std::span<const Tensor> outputs) {

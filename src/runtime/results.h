@@ -25,7 +25,7 @@ class Results {
   [[nodiscard]] Tensor memory_for(std::size_t index);
   /// Bytes from the call's source; undefined when an allocator refuses.
   [[nodiscard]] Tensor ask(std::size_t index, std::size_t bytes, bool is_bound);
-  [[nodiscard]] Tensor preallocated(std::size_t index, std::size_t bytes, bool is_bound);
+  [[nodiscard]] Tensor preallocated(std::size_t index, bool is_bound, std::span<const std::int64_t> sizes, DType dtype);
   [[nodiscard]] Tensor allocated(std::size_t index, std::size_t bytes, bool is_bound);
   [[nodiscard]] Tensor fresh(std::span<const std::int64_t> sizes, DType dtype);
   [[nodiscard]] Tensor exact_memory(std::size_t index, std::span<const std::int64_t> sizes);
