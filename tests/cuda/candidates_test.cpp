@@ -145,7 +145,7 @@ TEST_F(CandidatesTest, AgreeOnProducts) {
   struct Shape {
     std::int64_t rows, columns, depth;
   };
-  const std::vector<Shape> shapes = {{49, 128, 584}, {1, 1000, 512}, {300, 264, 1096}, {5, 12, 68}, {70, 131, 256}, {3, 257, 1024}};
+  const std::vector<Shape> shapes = {{49, 128, 584}, {1, 1000, 2048}, {300, 264, 1096}, {5, 12, 68}, {70, 131, 256}, {3, 257, 1024}};
   for (const DType dtype : {DType::f16, DType::bf16}) {
     for (const auto& [m, n, k] : std::span(shapes).first(dtype == DType::f16 ? shapes.size() : 1)) {
       for (const bool columns_contiguous : {false, true}) {

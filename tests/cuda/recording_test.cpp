@@ -104,23 +104,24 @@ TEST_F(RecordingTest, LibraryCallsAreCapturedAndCapturedAnew) {
 TEST_F(RecordingTest, KernelsOfALibraryStartEarlyAndInOrder) {
   constexpr std::int64_t kMany = 1 << 20, kBytes = kMany * 4;
   const Kernel add = kernel("c[i] = a[i] + b[i];");
-  const auto call = [add](int x, int y) {  // y = (x + x) + x, by two kernels that are launched programmatically
+  const auto call = [add](int x, int y, bool may_start_early) {  // y = (x + x) + x, by two kernels that are launched programmatically
     return kernels::cuda::make_step(0, [=](Operations& operations, int) {
       operations.add(LibraryCall{[=](CUstream stream, void* const* bindings) {
-                       std::int64_t count = kMany;
-                       void *from = bindings[x], *to = bindings[y], *twice[] = {&from, &from, &to, &count}, *thrice[] = {&to, &from, &to, &count};
-                       CUlaunchAttribute early{};
-                       early.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-                       early.value.programmaticStreamSerializationAllowed = 1;
-                       CUlaunchConfig config{};
-                       config.gridDimX = kMany / 128;
-                       config.blockDimX = 128;
-                       config.gridDimY = config.gridDimZ = config.blockDimY = config.blockDimZ = 1;
-                       config.hStream = stream;
-                       config.attrs = &early;
-                       config.numAttrs = 1;
-                       for (void** arguments : {twice, thrice}) check(driver().cuLaunchKernelEx(&config, add.get(), arguments, nullptr), "test");
-                     }},
+                                   std::int64_t count = kMany;
+                                   void *from = bindings[x], *to = bindings[y], *twice[] = {&from, &from, &to, &count}, *thrice[] = {&to, &from, &to, &count};
+                                   CUlaunchAttribute early{};
+                                   early.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+                                   early.value.programmaticStreamSerializationAllowed = 1;
+                                   CUlaunchConfig config{};
+                                   config.gridDimX = kMany / 128;
+                                   config.blockDimX = 128;
+                                   config.gridDimY = config.gridDimZ = config.blockDimY = config.blockDimZ = 1;
+                                   config.hStream = stream;
+                                   config.attrs = &early;
+                                   config.numAttrs = 1;
+                                   for (void** arguments : {twice, thrice}) check(driver().cuLaunchKernelEx(&config, add.get(), arguments, nullptr), "test");
+                                 },
+                                 may_start_early},
                      {{x, 0, kBytes, false}, {y, 0, kBytes, true}});
     });
   };
@@ -130,8 +131,8 @@ TEST_F(RecordingTest, KernelsOfALibraryStartEarlyAndInOrder) {
   for (int i = 0; i < 4; ++i) bindings.push_back(memory.emplace_back(device, kBytes).data());
   StepList list;
   list.push_back(step("c[i] = a[i] + b[i];", 0, 0, 1, kMany, true));
-  list.push_back(call(1, 2));
-  list.push_back(call(2, 3));
+  list.push_back(call(1, 2, true));
+  list.push_back(call(2, 3, false));
   list.push_back(step("c[i] = a[i] - b[i];", 3, 2, 4, kMany, true));
   const auto recording = device->record(device->make_command_list(std::move(list)), bindings);
   auto& stream = device->default_stream();

@@ -28,18 +28,24 @@ void CUDA_CB run_host_step(void* data) {
 /// Launches operations into a stream.
 class Launcher {
  public:
-  Launcher(CudaStream& stream, void* const* bindings) : stream_(stream), bindings_(bindings) {}
+  /// `fence`: an event for what must not start early.
+  Launcher(CudaStream& stream, void* const* bindings, CUevent fence) : stream_(stream), bindings_(bindings), fence_(fence) {}
   void operator()(const KernelLaunch& launch);
   void operator()(const MemoryCopy& copy) {
     check(driver().cuMemcpyAsync(address(copy.to, bindings_), address(copy.from, bindings_), copy.bytes, stream_.get()), "copying memory");
   }
   void operator()(const MemoryFill& fill) { fill_memory(address(fill.to, bindings_), fill.value, fill.width, fill.count, stream_.get()); }
-  void operator()(const LibraryCall& call) { call.enqueue(stream_.get(), bindings_); }
+  void operator()(const LibraryCall& call) {
+    // A kernel starts early behind another kernel, and behind nothing else.
+    if (!call.early) check(driver().cuEventRecord(fence_, stream_.get()), "recording an event");
+    call.enqueue(stream_.get(), bindings_);
+  }
   void operator()(const HostCall& call);
 
  private:
   CudaStream& stream_;
   void* const* bindings_;
+  CUevent fence_;
   alignas(64) std::array<std::byte, kMaxParameterBytes> parameters_;  // filled anew by every kernel
 };
 
@@ -128,7 +134,11 @@ CudaCommandList::CudaCommandList(std::shared_ptr<Gpu> gpu, StepList steps) : gpu
   }
   operations_ = std::move(operations.all_);
   if (!operations.faults_.empty()) faults_ = std::make_shared<const Faults>(gpu_, std::move(operations.faults_));
-  for (const auto& operation : operations_) prepare(operation, *gpu_);
+  for (const auto& operation : operations_) {
+    prepare(operation, *gpu_);
+    const auto* call = std::get_if<LibraryCall>(&operation.work);
+    if (call != nullptr && !call->early && !fence_) fence_.emplace(gpu_);
+  }
   find_waits();
 }
 
@@ -172,7 +182,7 @@ void CudaCommandList::enqueue(Stream& stream, void* const* bindings) const {
   auto& cuda_stream = static_cast<CudaStream&>(stream);
   const CurrentContext current(gpu_->context());
   if (faults_ != nullptr) cuda_stream.watch(faults_);
-  Launcher launcher(cuda_stream, bindings);
+  Launcher launcher(cuda_stream, bindings, fence_ ? fence_->get() : nullptr);
   if (fetches_ == 0) {
     for (const auto& operation : operations_) std::visit(launcher, operation.work);
     return;

@@ -1,6 +1,7 @@
 // Command lists of a GPU: the operations of their steps, launched one after the other.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "device/cuda/operations.h"
@@ -36,6 +37,7 @@ class CudaCommandList final : public CommandList {
   void find_waits();
 
   std::shared_ptr<Gpu> gpu_;
+  std::optional<CudaEvent> fence_;  // before library calls that must not start early
   StepList steps_;
   std::size_t scratch_bytes_ = 0;
   std::vector<Operation> operations_;

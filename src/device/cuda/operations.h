@@ -77,6 +77,9 @@ struct MemoryFill {
 /// change; in a recording it is captured (thread-locally) into a child graph, so it must neither allocate, synchronize nor read device memory on the host.
 struct LibraryCall {
   std::function<void(CUstream stream, void* const* bindings)> enqueue;
+  /// Its kernels may start before the kernel that they come after has ended, where the library launches them so: they are known to touch nothing before their
+  /// griddepcontrol.wait. (cuBLASLt's; kernels of cuDNN 9 that are launched so gave wrong results behind kernels that let them start at once, as ours do.)
+  bool early = false;
 };
 
 /// A step of the host between them: in stream order, on a thread of the driver.

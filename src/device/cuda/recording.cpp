@@ -126,8 +126,8 @@ class CudaRecording::Builder {
     const auto params = fill_params(fill, r_.bindings_.data());
     check(driver().cuGraphAddMemsetNode(&node_->last, r_.graph_, nullptr, 0, &params, r_.list_.gpu()->context()), "recording a fill");
   }
-  void add(const LibraryCall&) {
-    const CapturedCall captured(*node_->operation, r_.bindings_.data(), any_kernel_before());
+  void add(const LibraryCall& call) {
+    const CapturedCall captured(*node_->operation, r_.bindings_.data(), call.early ? any_kernel_before() : nullptr);
     for (const auto& kernel : captured.kernels()) add(kernel);
     if (captured.kernels().empty()) {
       check(driver().cuGraphAddChildGraphNode(&node_->last, r_.graph_, nullptr, 0, captured.graph()), "recording a library's work");

@@ -368,10 +368,11 @@ std::vector<StepPtr> make_cublaslt_steps(Gpu& gpu, const Contraction& contractio
     steps.push_back(make_step(algorithm.workspaceSize, [call, algorithm](Operations& operations, int scratch_slot) {
       std::vector<Access> accesses = call->accesses();
       if (algorithm.workspaceSize > 0) accesses.push_back({scratch_slot, 0, static_cast<std::int64_t>(algorithm.workspaceSize), true});
-      operations.add(device::cuda::LibraryCall{[call, algorithm, scratch_slot](CUstream stream, void* const* bindings) {
-                       call->enqueue(algorithm, stream, bindings, scratch_slot);
-                     }},
-                     std::move(accesses));
+      operations.add(
+          device::cuda::LibraryCall{
+              .enqueue = [call, algorithm, scratch_slot](CUstream stream, void* const* bindings) { call->enqueue(algorithm, stream, bindings, scratch_slot); },
+              .early = true},
+          std::move(accesses));
     }));
   }
   return steps;
