@@ -1,5 +1,7 @@
 #include "kernels/cpu/tuner.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -20,6 +22,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+/// For differences. Of one thread only the time that it has a core counts: other processes take some of it.
+double seconds_now(int threads) {
+  timespec now{};
+  ::clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
 
 /// What a level is ready to spend.
 struct Effort {
@@ -70,6 +79,7 @@ class Memory {
     return spec;
   }
 
+  [[nodiscard]] int threads() const { return threads_; }
   [[nodiscard]] int scratch_slot() const { return static_cast<int>(table_.size()) - 1; }
   void reserve_scratch(std::size_t bytes) {
     if (bytes > scratch_.size()) scratch_ = device::Allocation(device_, bytes);
@@ -145,9 +155,9 @@ struct Candidate {
   [[nodiscard]] double least() const { return *std::min_element(seconds.begin(), seconds.end()); }
   void run(Memory& memory) {
     memory.settle();
-    const auto begin = Clock::now();
+    const double begin = seconds_now(memory.threads());
     step->run(memory.table());
-    seconds.push_back(seconds_since(begin));
+    seconds.push_back(seconds_now(memory.threads()) - begin);
   }
 };
 
