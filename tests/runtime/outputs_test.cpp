@@ -83,6 +83,22 @@ TEST(PreAllocatedOutputs, ANewSizeMakesNewMemory) {
   EXPECT_EQ(module.stats().output_reuses, 0u);
 }
 
+TEST(PreAllocatedOutputs, OtherSizesOfAsManyBytesUseTheSameMemory) {
+  PlanMaker m;
+  const Expr a = m.symbol("a", 1, 8), b = m.symbol("b", 1, 8);
+  const Ref x = m.input("x", {a, b}), y = m.output("y", {a, b});
+  m.affine(x, y, 2, 0);
+  const Module module = module_of(m);
+  const auto outputs = enable_pre_allocated_outputs(module);
+  const Tensor wide = result(module, floats({1, 2, 3, 4, 5, 6}, {2, 3})), tall = result(module, floats({6, 5, 4, 3, 2, 1}, {3, 2}));
+  EXPECT_EQ(wide.data(), tall.data());
+  EXPECT_EQ(wide.sizes(), (std::vector<std::int64_t>{2, 3}));
+  EXPECT_EQ(tall.sizes(), (std::vector<std::int64_t>{3, 2}));
+  EXPECT_TRUE(tall.is_contiguous());
+  EXPECT_EQ(values(tall), (std::vector<float>{12, 10, 8, 6, 4, 2}));
+  EXPECT_EQ(module.stats().output_reuses, 1u);
+}
+
 TEST(PreAllocatedOutputs, TogglingNeverBindsMemoryOfAnotherShape) {
   const Module module = increment();
   std::optional<runtime::ModuleScope> scope;
