@@ -11,9 +11,7 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
-#define REPRISE_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512vl,avx512bw,avx512dq,avx512bf16")))
+#include "kernels/cpu/matrix_units.h"
 
 namespace reprise::kernels::cpu {
 namespace {
@@ -30,16 +28,6 @@ constexpr float kOut = -std::numeric_limits<float>::infinity();
 using Item = std::uint16_t;
 
 constexpr std::int64_t padded(std::int64_t n) { return (n + kPair - 1) / kPair * kPair; }
-
-/// What LDTILECFG reads: eight tiles of 16 rows of 64 bytes.
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-/// Memory is as the program says: the compiler does not see what tile instructions read and write.
-[[gnu::always_inline]] inline void settle_memory() { __asm__ volatile("" ::: "memory"); }
 
 /// 32 queries against a block of keys.
 struct Block {
@@ -183,10 +171,12 @@ REPRISE_AMX void weigh(const Block& b) {
   }
 }
 
-REPRISE_AMX void configure() {
-  const TileConfig config;
-  settle_memory();
-  _tile_loadconfig(&config);
+/// Eight tiles of 16 rows of 64 bytes.
+TileConfig configuration() {
+  TileConfig config;
+  std::fill_n(config.row_bytes, 8, std::uint16_t{64});
+  std::fill_n(config.rows, 8, std::uint8_t{kTile});
+  return config;
 }
 REPRISE_AMX void release() { _tile_release(); }
 
@@ -367,7 +357,7 @@ class TileAttention {
     // Rows beyond the queries take part in products, and what they give is not looked at.
     copy_rows(problem_.q, job, job.first, job.count, problem_.width, padded(job.count), depth(), b.q);
     std::fill_n(b.probabilities, kQueries * kKeys, Item{0});
-    configure();
+    configure(configuration());
     run_blocks(job, b, 0);
     for (std::int64_t key = kKeys; problem_.visible(key, kKeys, job.first + job.count) > 0; key += kKeys) run_blocks(job, b, key);
     release();

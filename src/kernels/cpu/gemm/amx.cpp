@@ -4,22 +4,13 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
-#define REPRISE_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512vl,avx512bw,avx512dq")))
+#include "kernels/cpu/matrix_units.h"
 
 namespace reprise::kernels::cpu {
 namespace {
 
 constexpr std::int64_t kTileRows = 16, kDepth = PanelForm::kBlockDepth, kTileColumns = PanelForm::kTileColumns, kColumns = 2 * kTileColumns;
 constexpr std::int64_t kLine = 64;  // bytes of a tile's row, and of a cache line
-
-/// What LDTILECFG reads.
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {};
-  std::uint8_t rows[16] = {};
-};
 
 /// Tiles 0, 1: results of the upper rows; 2, 3: of the lower; 4, 5: rows of a; 6, 7: columns of b.
 TileConfig configuration(std::int64_t upper, std::int64_t lower) {
@@ -43,14 +34,6 @@ struct Prefetch {
     for (std::int64_t i = 0; i < per_step; ++i, next += kLine) __builtin_prefetch(next, 0, 2);
   }
 };
-
-/// Memory is as the program says: the compiler does not see what tile instructions read.
-[[gnu::always_inline]] inline void settle_memory() { __asm__ volatile("" ::: "memory"); }
-
-REPRISE_AMX void configure(const TileConfig& config) {
-  settle_memory();
-  _tile_loadconfig(&config);
-}
 
 /// The last columns of a block of rows where the depth is no whole number of blocks, followed by zeros.
 struct Tail {

@@ -4,9 +4,7 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
-#define REPRISE_AMX __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx512bf16")))
+#include "kernels/cpu/matrix_units.h"
 
 namespace reprise::kernels::cpu {
 namespace {
