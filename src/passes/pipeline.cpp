@@ -31,7 +31,9 @@ constexpr std::array kPasses{
     Pass{"fuse_pointwise", [](ir::Graph& g, const PipelineOptions&) { fuse_pointwise(g); }},
     Pass{"convert_dtype",
          [](ir::Graph& g, const PipelineOptions& o) {
-           if (o.dtype != DType::f32) convert_dtype(g, o.dtype);
+           if (o.dtype == DType::f32) return;
+           convert_dtype(g, o.dtype);
+           fuse_pointwise(g);  // the conversions at its borders
          }},
     Pass{"prepare_for_cpu",
          [](ir::Graph& g, const PipelineOptions& o) {

@@ -1,5 +1,7 @@
 #include "kernels/cpu/pointwise/loops.h"
 
+#include <type_traits>
+
 #include "kernels/cpu/rows/row_loops.h"
 #include "kernels/cpu/vector_math.h"
 
@@ -71,6 +73,7 @@ struct Round {
   REPRISE_INLINE static void run(void* d, const void* a, const void*, const void*, std::int64_t n) {
     using V = Floats<W>;
     map_row<V>(static_cast<const float*>(a), n, static_cast<float*>(d), [](V v, std::int64_t, std::int64_t) REPRISE_INLINE_LAMBDA {
+      if constexpr (std::is_same_v<E, BFloat16>) return reinterpret_cast<V>(reinterpret_cast<Bits<V>>(rounded_to_bf16(v)) & 0xffff0000);
       E lanes[W];
       store(lanes, v);
       return load<V>(lanes);
