@@ -37,7 +37,7 @@ class Tuner {
   const std::string version_ = kernels_.version();
 };
 
-/// The first of them unless another is faster by a clear margin. Not empty.
-const Tuner::Measurement& best_choice(const std::vector<Tuner::Measurement>& measured);
+/// The first of them unless another is faster by a clear margin, which is larger for several threads. Not empty.
+const Tuner::Measurement& best_choice(const std::vector<Tuner::Measurement>& measured, int threads);
 
 }  // namespace reprise::kernels::cpu
