@@ -14,9 +14,9 @@
 namespace reprise::device::cuda {
 
 /// Kernels, copies and fills are nodes of their own, in the order that their accesses ask for and no other; library calls are captured, thread-locally: into
-/// nodes where they are kernels one after the other, which start early if the library lets them (programmatic launch), and else into child graphs. A replay
-/// with the addresses of the one before is one graph launch; a changed slot patches the nodes that name it (a library call that names it is captured anew), for
-/// this launch and later ones: launches in flight keep theirs.
+/// nodes where they are kernels one after the other, the first of which starts early (programmatic launch) if both the library and LibraryCall::early say so,
+/// and else into child graphs. A replay with the addresses of the one before is one graph launch; a changed slot patches the nodes that name it (a library call
+/// that names it is captured anew), for this launch and later ones: launches in flight keep theirs.
 class CudaRecording final : public Recording {
  public:
   CudaRecording(std::shared_ptr<const CommandList> list, std::span<void* const> bindings);
