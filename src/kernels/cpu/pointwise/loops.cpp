@@ -40,7 +40,7 @@ struct Loop {
       auto* to = static_cast<float*>(d);
       const V all = kForm == Form::with_float ? broadcast<V>(*y) : V{};
       std::int64_t i = 0;
-      for (; i + 2 * W <= n; i += 2 * W) {
+      for (; i + std::int64_t{2} * W <= n; i += std::int64_t{2} * W) {
         V u = load<V>(x + i), v = load<V>(x + i + W);
         u = apply<kOp>(u, kForm == Form::two ? load<V>(y + i) : all);
         v = apply<kOp>(v, kForm == Form::two ? load<V>(y + i + W) : all);
