@@ -34,23 +34,6 @@ Tensor with_innermost(const Tensor& t, std::size_t inner) {
   return result;
 }
 
-/// y = max(a b + bias + e, 0)
-core::ScalarProgramPtr add_relu(DType dtype) {
-  using core::ScalarOp;
-  core::ScalarProgram p;
-  p.inputs = {dtype, dtype};
-  const auto add = [&](core::Instr instr) {
-    p.code.push_back(instr);
-    return static_cast<int>(p.code.size()) - 1;
-  };
-  const auto input = [&](int i) { return add({.op = ScalarOp::cast, .type = DType::f32, .a = add({.op = ScalarOp::input, .type = dtype, .imm_int = i})}); };
-  const int x = input(0), e = input(1), sum = add({.op = ScalarOp::add, .type = DType::f32, .a = x, .b = e});
-  const int zero = add({.op = ScalarOp::constant, .type = DType::f32, .imm_real = 0});
-  p.outputs = {add({.op = ScalarOp::cast, .type = dtype, .a = add({.op = ScalarOp::maximum, .type = DType::f32, .a = sum, .b = zero})})};
-  p.verify();
-  return std::make_shared<const core::ScalarProgram>(p);
-}
-
 struct Problem {
   core::Op op;
   core::Attrs attrs;
@@ -67,14 +50,14 @@ class CandidatesTest : public OnGpu {
       core::Attrs attrs = p.attrs;
       std::vector<Tensor> inputs = p.inputs;
       if (epilogue) {
-        attrs.set("epilogue", add_relu(p.y.dtype()));
+        attrs.set("epilogue", kernels::test::add_relu(p.y.dtype()));
         inputs.push_back(p.y.clone().as_strided(p.y.sizes(), p.y.strides()));
         tensor::copy_into(inputs.back(), kernels::test::random(p.y.sizes(), p.y.dtype(), kernels::test::Layout::rows, 7));
       }
       std::vector<Tensor> wide;
       for (const Tensor& t : inputs) wide.push_back(t.to(DType::f64));
       core::Attrs wide_attrs = attrs;
-      if (epilogue) wide_attrs.set("epilogue", add_relu(DType::f64));
+      if (epilogue) wide_attrs.set("epilogue", kernels::test::add_relu(DType::f64));
       const Tensor expected = Tensor::empty(p.y.sizes(), DType::f64);
       kernels::run_reference(p.op, wide_attrs, wide, std::array{expected});
       run_all(p, attrs, inputs, kernels::test::values(expected), kinds);

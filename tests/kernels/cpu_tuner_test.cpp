@@ -17,23 +17,6 @@ using cpu::best_choice;
 using cpu::Contractions;
 using cpu::machine_choices;
 
-/// y = max(a + b, 0)
-core::ScalarProgramPtr add_relu(DType dtype) {
-  using core::ScalarOp;
-  core::ScalarProgram p;
-  p.inputs = {dtype, dtype};
-  const auto add = [&](core::Instr instr) {
-    p.code.push_back(instr);
-    return static_cast<int>(p.code.size()) - 1;
-  };
-  const auto input = [&](int i) { return add({.op = ScalarOp::cast, .type = DType::f32, .a = add({.op = ScalarOp::input, .type = dtype, .imm_int = i})}); };
-  const int x = input(0), e = input(1), sum = add({.op = ScalarOp::add, .type = DType::f32, .a = x, .b = e});
-  const int zero = add({.op = ScalarOp::constant, .type = DType::f32, .imm_real = 0});
-  p.outputs = {add({.op = ScalarOp::cast, .type = dtype, .a = add({.op = ScalarOp::maximum, .type = DType::f32, .a = sum, .b = zero})})};
-  p.verify();
-  return std::make_shared<const core::ScalarProgram>(p);
-}
-
 /// A command whose second operand never changes. Tests have sizes of their own: what one notes counts for all.
 struct Command {
   core::Op op;

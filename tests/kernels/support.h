@@ -56,6 +56,9 @@ void for_each_index(const Sizes& sizes, const std::function<void(const Sizes&)>&
 /// Position of `index` in row-major order.
 std::int64_t position(const Sizes& sizes, const Sizes& index);
 
+/// max(input 0 + input 1, 0) in f32, of inputs and result in `dtype`: an epilogue behind a sum.
+core::ScalarProgramPtr add_relu(DType dtype);
+
 inline core::Attr ints(const Sizes& values) { return core::exprs(values); }
 inline core::Attr integer(std::int64_t value) { return sym::Expr(value); }
 inline core::Attr text(const char* value) { return std::string(value); }
