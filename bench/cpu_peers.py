@@ -1,8 +1,9 @@
 """Whole models on the CPU beside ONNX Runtime, OpenVINO and torch.compile: cpu_peers.py REPRISE MODELS [--names …] [--threads 1 2] [--dtypes f32 bf16] [--json FILE]
 
-MODELS is the folder that tests/models/zoo.py writes (.pt2, inputs, expected outputs). One process each; rounds go around all contenders, so that what slows the
-machine slows all of them; the number is the median call of the median round, in milliseconds; the start is loading (compiling, for torch) and the first call. Outputs are compared with PyTorch's in f32 after
-the timing. Peers that are not installed are left out, by name. ONNX Runtime has no bf16 on CPUs. Packages: torch, torchvision, transformers, onnxruntime, onnxscript, openvino.
+MODELS is the folder that tests/models/zoo.py writes (.pt2, inputs, expected outputs). One process each, on the same cores; short rounds go around all contenders, so
+that what slows the machine slows all of them. The numbers are the median calls of the median round, in milliseconds; the ratio is the median of the rounds' ratios to the peer
+that this is largest for. The start is loading (compiling, for torch) and the first call. Outputs are compared with PyTorch's in f32 after the timing. REPRISE is the
+command; bench_calls_on_request lies in the bench folder of the same build. Peers that are not installed are left out, by name. ONNX Runtime has no bf16 on CPUs. Packages: torch, torchvision, transformers, onnxruntime, onnxscript, openvino.
 """
 
 import argparse
@@ -163,10 +164,20 @@ def work(peer, name, folder, threads, dtype):
         print(json.dumps({"ms": statistics.median(times) * 1e3, "error": difference(outputs, folder, name), "start_ms": sum(START) * 1e3}), flush=True)
 
 
-class Peer:
-    def __init__(self, peer, name, options, threads, dtype):
-        command = [sys.executable, __file__, "-", options.models, "--work", peer, "--names", name, "--threads", str(threads), "--dtypes", dtype]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+class Contender:
+    """A process that is ready, on the first cores, and measures when asked."""
+
+    def __init__(self, command, threads):
+        cores = sorted(os.sched_getaffinity(0))[:threads]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
         line = self.process.stdout.readline()
         while line and line.strip() != "ready":  # exporters are talkative
             line = self.process.stdout.readline()
@@ -182,34 +193,30 @@ class Peer:
         self.process.wait()
 
 
-class Reprise:
-    def __init__(self, name, options, threads, dtype):
-        self.module = f"{options.folder}/{name}.{dtype}.{threads}.rpz"
-        subprocess.run([options.reprise, "compile", f"{options.folder}/{name}.pt2", "--dtype", dtype, "--threads", str(threads), "-o", self.module], check=True, capture_output=True)
-        self.options, self.name = options, name
-        values = ["--inputs", f"{options.folder}/{name}.inputs.npz", "--expect", f"{options.folder}/{name}.expected.npz"]
-        done = subprocess.run([options.reprise, "run", self.module, *values, "--rtol", "1", "--json"], capture_output=True, text=True)
-        self.error = max(row["max_rel"] for row in json.loads(done.stdout)["comparison"]["outputs"])
+def start_peer(peer, name, options, threads, dtype):
+    return Contender([sys.executable, __file__, "-", options.models, "--work", peer, "--names", name, "--threads", str(threads), "--dtypes", dtype], threads)
 
-    def measure(self, seconds):
-        done = subprocess.run([self.options.reprise, "bench", self.module, "--seconds", str(seconds), "--cudagraphs", "--json"], capture_output=True, text=True, check=True)
-        report = json.loads(done.stdout)
-        return {"ms": report["latency_ms"]["run"]["p50"], "error": self.error, "start_ms": report["load_ms"] + report["first_call_ms"]}
 
-    def close(self):
-        os.remove(self.module)
+def start_reprise(name, options, threads, dtype):
+    base = f"{options.folder}/{name}"
+    module = f"{base}.{dtype}.{threads}.rpz"
+    subprocess.run([options.reprise, "compile", f"{base}.pt2", "--dtype", dtype, "--threads", str(threads), "-o", module], check=True, capture_output=True)
+    worker = pathlib.Path(options.reprise).resolve().parents[2] / "bench/bench_calls_on_request"
+    contender = Contender([worker, module, f"{base}.inputs.npz", f"{base}.expected.npz"], threads)
+    os.remove(module)
+    return contender
 
 
 def compare(name, options, threads, dtype):
-    """{contender: {"ms", "error"}}"""
+    """{contender: {"ms", "error", "start_ms", "ratio": ours to its}}"""
     if not os.path.exists(f"{options.folder}/{name}.expected.npz"):
         export(name, options.folder)
-    contenders, rounds = {"reprise": Reprise(name, options, threads, dtype)}, {}
+    contenders, rounds = {"reprise": start_reprise(name, options, threads, dtype)}, {}
     for peer in options.peers:
         if peer == "onnxruntime" and dtype == "bf16":
             continue
         try:
-            contenders[peer] = Peer(peer, name, options, threads, dtype)
+            contenders[peer] = start_peer(peer, name, options, threads, dtype)
         except Exception as problem:
             print(f"{peer}, {name}: {problem}", file=sys.stderr)
     for _ in range(options.rounds):
@@ -217,7 +224,16 @@ def compare(name, options, threads, dtype):
             rounds.setdefault(contender, []).append(runner.measure(options.seconds))
     for runner in contenders.values():
         runner.close()
-    return {contender: {"error": rows[-1]["error"]} | {key: statistics.median(r[key] for r in rows) for key in ("ms", "start_ms")} for contender, rows in rounds.items()}
+    ours = [row["ms"] for row in rounds["reprise"]]
+    return {
+        contender: {
+            "error": rows[-1]["error"],
+            "ms": statistics.median(row["ms"] for row in rows),
+            "start_ms": rows[0]["start_ms"],
+            "ratio": statistics.median(mine / row["ms"] for mine, row in zip(ours, rows)),
+        }
+        for contender, rows in rounds.items()
+    }
 
 
 def main():
@@ -228,8 +244,8 @@ def main():
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--dtypes", nargs="*", default=["f32", "bf16"])
     parser.add_argument("--peers", nargs="*", default=list(PEERS))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of a contender in a round")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--seconds", type=float, default=0.3, help="of a contender in a round")
     parser.add_argument("--json")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -243,8 +259,8 @@ def main():
             for threads in options.threads:
                 row = results[f"{name} {dtype} {threads}"] = compare(name, options, threads, dtype)
                 cells = [f"{row[c]['ms']:.3f} ({row[c]['error']:.0e}) {row[c]['start_ms']:6.0f}" if c in row else "" for c in ("reprise", *options.peers)]
-                peers = [row[c]["ms"] for c in options.peers if c in row]
-                ratio = f"{row['reprise']['ms'] / min(peers):8.2f}" if peers else ""
+                ratios = [row[c]["ratio"] for c in options.peers if c in row]
+                ratio = f"{max(ratios):8.2f}" if ratios else ""
                 print(f"{name + ', ' + dtype + ', ' + str(threads) + ' threads':36}", *(f"{c:>26}" for c in cells), ratio, flush=True)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(results, indent=1))
