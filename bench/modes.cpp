@@ -1,7 +1,8 @@
 // Every runtime mode's figures on one device: `bench_modes DEVICE PROGRAM.pt2… [options]`. Of each program: weight streaming, two shapes in turn, other tensors
-// in every call, time by mode in one engine and with breaks, buckets, threads. Ways take turns; a time is the median of the best round. Results are checked
-// once they are timed; the status is 1 when one is wrong. Options:
-//   --json, --seconds S (a kind of call, a round), --rounds N, --only FIGURE (streaming, shapes, addresses, modes, buckets, threads; several times),
+// in every call, time by mode in one engine and with breaks, buckets, threads; and when asked for, memory under changes of modes. Ways take turns; a time is
+// the median of the best round. Results are checked once they are timed; the status is 1 when one is wrong. Options:
+//   --json, --seconds S (a kind of call, a round), --rounds N, --only FIGURE (streaming, shapes, addresses, modes, buckets, threads, changes; several times),
+//   --changes N (of modes),
 //   --break OP (instead of those that the form with breaks runs outside its engines; several times),
 //   --threads N (in a call), --dtype D, --level N, --cache FILE: of compilation.
 #include <fmt/format.h>
@@ -30,7 +31,7 @@ struct Flags {
 
 Flags parse(int argc, char** argv) {
   Flags flags;
-  auto& [compile, breaking_ops, seconds, rounds] = flags.settings;
+  auto& [compile, breaking_ops, seconds, rounds, changes] = flags.settings;
   compile.threads = 1;
   std::vector<std::string> breaks;
   for (int i = 1; i < argc; ++i) {
@@ -42,6 +43,8 @@ Flags parse(int argc, char** argv) {
       seconds = std::atof(value());
     else if (word == "--rounds")
       rounds = std::max(1, std::atoi(value()));
+    else if (word == "--changes")
+      changes = std::max(1, std::atoi(value()));
     else if (word == "--threads")
       compile.threads = std::atoi(value());
     else if (word == "--dtype")
@@ -69,6 +72,7 @@ void measure(const std::string& path, const Flags& flags, bench::Report& report)
   const auto& settings = flags.settings;
   if (flags.wants("streaming")) bench::stream_weights(path, settings, report);
   if (flags.only == std::vector<std::string>{"streaming"}) return;
+  if (flags.only == std::vector<std::string>{"changes"}) return bench::change_modes(path, settings, report);
   const auto subject = bench::make_subject(path, settings);
   if (flags.wants("shapes")) bench::alternate_shapes(subject, settings, report);
   if (flags.wants("addresses")) bench::change_addresses(subject, settings, report);

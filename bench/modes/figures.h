@@ -16,6 +16,8 @@ void compare_modes(const Subject& subject, const Settings& settings, Report& rep
 void call_from_threads(const Subject& subject, const Settings& settings, Report& report);
 /// Batch sizes at random with and without buckets. Only where the batch is dynamic.
 void use_buckets(const Subject& subject, const Settings& settings, Report& report);
+/// Many changes of every mode, with calls between them: memory in use early on and at the end.
+void change_modes(const std::string& path, const Settings& settings, Report& report);
 /// Weight budgets: what a call takes beside copying what it streams, and the memory in use. Before anything else of the program is compiled.
 void stream_weights(const std::string& path, const Settings& settings, Report& report);
 

@@ -4,29 +4,15 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include "device/device.h"
 #include "modes/figures.h"
+#include "modes/memory.h"
 #include "modes/timing.h"
 
 namespace reprise::bench {
 namespace {
-
-/// In use: of the card on a GPU, as its driver says, of this process on a CPU.
-double bytes_in_use(device::DeviceHandle& device) {
-  device.trim();
-  if (!device.host_visible()) {
-    const auto size = device.memory_size();
-    return static_cast<double>(size.total_bytes) - static_cast<double>(size.free_bytes);
-  }
-  double bytes = 0;
-  std::ifstream status("/proc/self/status");
-  for (std::string key, rest; status >> key && std::getline(status, rest);)
-    if (key == "RssAnon:" || key == "RssFile:") bytes += std::stod(rest) * 1024;
-  return bytes;
-}
 
 /// Bytes a microsecond, from pinned memory to the device's.
 double copy_speed(const device::DevicePtr& device, std::size_t bytes, const Settings& settings) {
@@ -63,17 +49,6 @@ void measure(Budget& budget, const Module& module, runtime::WeightStreamingScope
   const auto graphs = runtime::enable_cudagraphs(module);
   budget.recorded.push_back(time_of(run, settings));
   budget.use = module.memory();
-}
-
-/// A module as it is deployed: of a file that stays mapped.
-Module load_streaming(const std::string& path, const Settings& settings) {
-  const auto saved = std::filesystem::temp_directory_path() / (std::filesystem::path(path).stem().string() + ".bench_modes.rpz");
-  auto options = settings.compile;
-  options.enable_weight_streaming = true;
-  compile(load_program(path), options).save(saved.string());
-  auto module = Module::load(saved.string());
-  std::filesystem::remove(saved);
-  return module;
 }
 
 }  // namespace

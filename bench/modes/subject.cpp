@@ -37,6 +37,16 @@ std::vector<float> values_on_host(const Tensor& tensor) {
 
 }  // namespace
 
+Module load_streaming(const std::string& path, const Settings& settings) {
+  const auto saved = std::filesystem::temp_directory_path() / (std::filesystem::path(path).stem().string() + ".bench_modes.rpz");
+  auto options = settings.compile;
+  options.enable_weight_streaming = true;
+  compile(load_program(path), options).save(saved.string());
+  auto module = Module::load(saved.string());
+  std::filesystem::remove(saved);
+  return module;
+}
+
 Subject make_subject(const std::string& path, const Settings& settings) {
   const auto program = load_program(path);
   Subject subject{.path = path, .name = std::filesystem::path(path).stem().string(), .whole = compile(program, settings.compile), .broken = {}};

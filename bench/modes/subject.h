@@ -15,6 +15,7 @@ struct Settings {
   std::vector<std::string> breaking_ops = {"aten.mul.Tensor", "aten.relu.default", "aten.relu_.default", "aten.gelu.default"};
   double seconds = 0.05;  // for each kind of call, in each round
   int rounds = 5;
+  int changes = 100000;  // of modes
 };
 
 struct Subject {
@@ -27,6 +28,8 @@ struct Subject {
   [[nodiscard]] bool is_dynamic() const { return min_batch < max_batch; }
 };
 
+/// A module that may stream its weights, as it is deployed: of a file that stays mapped.
+[[nodiscard]] Module load_streaming(const std::string& path, const Settings& settings);
 [[nodiscard]] Subject make_subject(const std::string& path, const Settings& settings);
 
 /// Inputs on the module's device: reals of a seed, integers of zeros and ones. `batch`: the size of every dimension that is as dynamic as the first input's

@@ -69,6 +69,7 @@ void ExecutionContext::bind(const ShapeKey& key) {
   current_ = nullptr;
   if (has_old_weights()) adopt_weights();
   bound_for = 0;
+  remembered.forget();
   values_.reset(key.symbols, executable_->binder().known());
   auto found = std::find_if(shapes_.begin(), shapes_.end(), [&](const auto& shape) { return shape->matches(key); });
   if (found == shapes_.end()) {
@@ -109,6 +110,7 @@ void ExecutionContext::rebuild() {
 void ExecutionContext::forget_lists(RecordReason why) {
   settle();
   bound_for = 0;
+  remembered.forget();
   for (const auto& shape : shapes_) {
     for (BoundStage& stage : shape->stages) {
       forget_recordings(stage, why);

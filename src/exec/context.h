@@ -15,6 +15,7 @@
 #include "exec/counters.h"
 #include "exec/executable.h"
 #include "exec/profiler.h"
+#include "exec/remembered_call.h"
 #include "exec/symbol_values.h"
 #include "exec/verify_replay.h"
 
@@ -71,6 +72,8 @@ class ExecutionContext {
 
   // Of the pool: the bound call that keeps this context to itself, 0 for none. Of that call: what its addresses in the table are called, until another `bind`.
   std::uint64_t owner = 0, bound_for = 0;
+  /// Of everybody's contexts: what its addresses in the table belong to, until another `bind`.
+  RememberedCall remembered;
 
   /// All recordings go, after the work that uses them.
   void drop_recordings();

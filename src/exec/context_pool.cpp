@@ -24,6 +24,17 @@ ExecutionContext* ContextPool::take_idle(const ShapeKey& key, std::uint64_t stre
   return found;
 }
 
+std::optional<ContextPool::Lease> ContextPool::take_remembered(const CallSignature& call, std::uint64_t stream) {
+  const std::scoped_lock lock(mutex_);
+  const auto found = std::find_if(idle_.rbegin(), idle_.rend(), [&](ExecutionContext* context) {
+    return context->owner == 0 && context->remembered.is(call) && context->is_free_for(stream);
+  });
+  if (found == idle_.rend()) return std::nullopt;
+  ExecutionContext& context = **found;
+  idle_.erase(std::next(found).base());
+  return Lease(*this, context);
+}
+
 void ContextPool::disown(std::uint64_t owner) noexcept {
   const std::scoped_lock lock(mutex_);
   for (const auto& context : all_)

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,8 @@ class ContextPool {
   /// Of the idle contexts that are free for the stream `id` (ExecutionContext::is_free_for) the one that holds `key`, else the one used last; else a new one.
   /// `owner`: a bound call, which gets a context of its own (its first comes from those that are nobody's), and others do not get that one.
   [[nodiscard]] Lease take(const ShapeKey& key, std::uint64_t stream = 0, std::uint64_t owner = 0);
+  /// An idle context, free for the stream, that remembers `call`.
+  [[nodiscard]] std::optional<Lease> take_remembered(const CallSignature& call, std::uint64_t stream);
   /// What belonged to `owner` is everybody's again.
   void disown(std::uint64_t owner) noexcept;
 

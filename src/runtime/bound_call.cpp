@@ -1,6 +1,7 @@
 #include "runtime/bound_call.h"
 
 #include "base/check.h"
+#include "runtime/again.h"
 #include "runtime/call.h"
 #include "runtime/results.h"
 #include "runtime/stream_impl.h"
@@ -46,24 +47,10 @@ bool BoundCall::Impl::run_in_place(device::Stream* stream) {
   const auto lease = module->pool.take(key, stream != nullptr ? stream->id() : 0, id);
   if (lease->bound_for != id || !lease->is_bound_to(key) || lease->has_old_weights() || lease->settings_epoch != modes.settings_epoch) return false;
   if (modes.recorded) lease->recordings_epoch = std::min(lease->recordings_epoch, epoch);
-  ++lease->counters().calls;
-  if (on_device.switched()) ++lease->counters().device_switches;
-  auto& where = stream != nullptr ? *stream : lease->stream();
-  module->wait_for_state(where);
-  auto options = runtime::run_options(modes);
-  options.wait = stream == nullptr;
   lease->bound_for = 0;  // until it has gone well
-  try {
-    lease->run(where, options);
-  } catch (...) {
-    ++lease->counters().failed_calls;
-    throw;
-  }
+  runtime::run_again(*module, *lease, on_device, modes, stream);
   lease->bound_for = id;
   ++lease->counters().bound_calls;
-  if (stream == nullptr) return true;
-  lease->leave(where);
-  module->leave_state(where);
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include "exec/walk.h"
 #include "kernels/ahead.h"
 #include "kernels/provider.h"
+#include "runtime/again.h"
 #include "runtime/arguments.h"
 #include "runtime/call.h"
 #include "runtime/devices.h"
@@ -97,24 +98,23 @@ std::vector<Argument> Module::Impl::call(std::span<const Argument> inputs) { ret
 
 std::vector<Argument> Module::Impl::call(std::span<const Tensor> inputs) { return call_with(*this, inputs); }
 
-void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
+void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> outputs) { run_in(inputs, outputs, nullptr); }
+
+void Module::Impl::run_in(std::span<const Tensor> inputs, std::span<const Tensor> outputs, device::Stream* stream) {
   if (modes.has_buckets()) buckets.pass("caller_outputs");
-  runtime::Call call(*this, inputs);
+  if (runtime::repeat(*this, inputs, outputs, stream)) return;
+  runtime::Call call(*this, inputs, stream);
   call.place(outputs);
   runtime::attach_outputs(*plan, device->id(), call, outputs);
   call.run();
+  if (call.modes().recorded && !call.is_staged()) call.context().remembered.note({inputs, outputs}, call.profile());
 }
 
 void Module::Impl::enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) {
   REPRISE_CHECK(stream.device() == device->id(), InvalidArgument, "[run/stream] the stream is another device's (got {}, want {})", stream.device().str(),
                 device->id().str());
   // Steps of the host read the context's table when they run.
-  if (device->host_visible()) return run(inputs, outputs);
-  if (modes.has_buckets()) buckets.pass("caller_outputs");
-  runtime::Call call(*this, inputs, stream.impl()->stream.get());
-  call.place(outputs);
-  runtime::attach_outputs(*plan, device->id(), call, outputs);
-  call.run();
+  run_in(inputs, outputs, device->host_visible() ? nullptr : stream.impl()->stream.get());
 }
 
 void Module::Impl::set_weight_budget(std::size_t bytes) {

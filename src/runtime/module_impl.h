@@ -66,6 +66,9 @@ struct Module::Impl {
   runtime::Buckets buckets;
 
  private:
+  /// `stream`: null: waits.
+  void run_in(std::span<const Tensor> inputs, std::span<const Tensor> outputs, device::Stream* stream);
+
   std::mutex state_mutex_;
   std::unique_ptr<device::Event> state_event_;  // at the end of the last call that did not wait
 };

@@ -162,5 +162,86 @@ TEST(BoundCalls, FromManyThreads) {
   EXPECT_EQ(module.stats().bound_calls, 800u);
 }
 
+// ---- recorded calls of the same tensors, which are made again without a look at them ----
+
+TEST(CallsMadeAgain, ReadTensorsAsTheyThenAre) {
+  const Module module = chain();
+  const auto graphs = runtime::enable_cudagraphs(module);
+  const Tensor memory = floats({1, 2, 3, 4, 5, 6, 7, 8}), y = filled(3, 0);
+  using Sizes = std::vector<std::int64_t>;
+  const auto check = [&](const Tensor& x, const std::vector<float>& want) {
+    const Tensor out = y.as_strided(Sizes{static_cast<std::int64_t>(want.size())}, Sizes{1});
+    for (int i = 0; i < 4; ++i) {
+      module.run(std::vector<Tensor>{x}, std::vector<Tensor>{out});
+      EXPECT_EQ(values(out), want);
+    }
+  };
+  const Tensor x = memory.as_strided(Sizes{3}, Sizes{1});
+  for (int round = 0; round < 2; ++round) {
+    memory.data_as<float>()[1] = 2;
+    check(x, {4, 6, 8});
+    memory.data_as<float>()[1] = 9;
+    check(x, {4, 20, 8});
+    check(memory.as_strided(Sizes{3}, Sizes{2}), {4, 8, 12});  // the same address and size
+    check(x, {4, 20, 8});
+    check(memory.as_strided(Sizes{2}, Sizes{1}), {4, 20});  // the same address
+    check(x, {4, 20, 8});
+    check(memory.as_strided(Sizes{3}, Sizes{1}).clone(), {4, 20, 8});  // another address
+    check(x, {4, 20, 8});
+  }
+  const auto refused = Tensor::from_blob(memory.data(), Sizes{3}, DType::i32);
+  EXPECT_THROW(module.run(std::vector<Tensor>{refused}, std::vector<Tensor>{y}), Error);
+  EXPECT_EQ(module.stats().failed_calls, 0u);  // refused before it began
+  check(x, {4, 20, 8});
+}
+
+TEST(CallsMadeAgain, GoByWhatChangedSince) {
+  Module module = chain();
+  const std::vector<Tensor> x = {filled(3, 1)}, y = {filled(3, 0)};
+  std::uint64_t calls = 0;
+  const auto run = [&] {
+    for (int i = 0; i < 4; ++i, ++calls) module.run(x, y);
+    EXPECT_EQ(values(y[0]), (std::vector<float>{4, 4, 4}));
+  };
+  run();
+  EXPECT_EQ(module.stats().replays, 0u);
+  for (int round = 1; round < 3; ++round) {
+    const auto graphs = runtime::enable_cudagraphs(module);
+    const auto before = module.stats();
+    run();
+    const auto recorded = module.stats();
+    EXPECT_EQ(recorded.records - before.records, 1u);
+    EXPECT_EQ(recorded.replays - before.replays, 4u);
+    {
+      const auto profile = runtime::optimization_profile(module, 1);
+      run();
+      EXPECT_EQ(module.stats().records - recorded.records, 1u);
+    }
+    run();
+    module.set_runtime_config({.cuda_graph_strategy = round == 1 ? CudaGraphStrategy::whole_graph_capture : CudaGraphStrategy::disabled});
+    const auto rebuilds = module.stats().contexts_rebuilt;
+    run();
+    EXPECT_EQ(module.stats().contexts_rebuilt - rebuilds, 1u);
+  }
+  run();
+  EXPECT_EQ(module.stats().calls, calls);
+}
+
+TEST(CallsMadeAgain, TakeTurnsWithTheState) {
+  const Module module = chain(true);
+  const auto graphs = runtime::enable_cudagraphs(module);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      const std::vector<Tensor> x = {filled(3, static_cast<float>(t))}, y = {filled(3, 0)};
+      for (int i = 0; i < 50; ++i) {
+        module.run(x, y);
+        ASSERT_EQ(values(y[0]), std::vector<float>(3, 2 * static_cast<float>(t) + 2));
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(values(module.state("total")), (std::vector<float>{200}));
+}
+
 }  // namespace
 }  // namespace reprise::test

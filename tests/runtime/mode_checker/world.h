@@ -71,14 +71,17 @@ struct Kept {
   Values want;
 };
 
-/// A bound call that is called again and again, with its tensors.
+/// A bound call that is called again and again, with its tensors; they are also given to `run`, again and again.
 struct Bound {
   BoundCall call;
   unsigned n = 0;
   int profile = 0;
-  Values x;
+  Tensor wide;  // its first n elements are x; every other one is what is called in its place
   Tensor cache;
-  std::vector<Argument> results;
+  std::vector<Tensor> results;
+
+  [[nodiscard]] Tensor x(bool strided) const { return wide.as_strided(std::vector<std::int64_t>{n}, std::vector<std::int64_t>{strided ? 2 : 1}); }
+  [[nodiscard]] std::vector<Argument> arguments() const { return {results.begin(), results.end()}; }
 };
 
 /// Marks recordings that end with segments.
@@ -153,6 +156,7 @@ class World {
   void refuse(const Step& step, const Tensor& x, const char* what);
   void keep_bound(const Step& step);
   void run_bound(const Step& step);
+  void run_kept(Step step);
   void remember(const Step& step, const std::vector<Argument>& results, bool owned);
 
   // -- counts --
