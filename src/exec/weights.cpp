@@ -17,6 +17,28 @@ void for_each_command(const plan::Plan& plan, F&& visit) {
     for (const auto& command : block.commands) visit(command);
 }
 
+std::vector<bool> residents(const WeightSet& set) {
+  std::vector<bool> result;
+  for (const auto& piece : set.pieces) result.push_back(piece.resident);
+  return result;
+}
+
+/// The one with least in it of the blocks that are better emptied; null: there is none.
+const WeightBlock* block_to_empty(const WeightSet& set) {
+  const std::pair<const std::shared_ptr<WeightBlock>, std::size_t>* least = nullptr;
+  for (const auto& entry : set.blocks)
+    if (entry.first->is_worth_emptying(entry.second) && (least == nullptr || entry.second < least->second)) least = &entry;
+  return least == nullptr ? nullptr : least->first.get();
+}
+
+std::vector<std::shared_ptr<WeightBlock>> blocks_without_holes(const WeightSet* set) {
+  std::vector<std::shared_ptr<WeightBlock>> open;
+  if (set == nullptr) return open;
+  for (const auto& [block, live] : set->blocks)
+    if (block->used() == live) open.push_back(block);
+  return open;
+}
+
 }  // namespace
 
 WeightStore::WeightStore(const plan::Plan& plan, const Schedule& schedule, device::DevicePtr device, std::size_t others)
@@ -25,7 +47,7 @@ WeightStore::WeightStore(const plan::Plan& plan, const Schedule& schedule, devic
   find_readers();
   budget_ = streams_ ? automatic_budget(others) : total_;
   const Residency first = choose_resident(weights_, readers_, budget_);
-  publish(make_set(first.resident, first.slots, nullptr));
+  publish(make_set(first.resident, first.slots, {}));
 }
 
 void WeightStore::find_pieces() {
@@ -93,25 +115,19 @@ void WeightStore::set_budget(std::size_t bytes, const std::function<void()>& rel
   const std::scoped_lock lock(change_);
   budget_ = std::min(bytes, total_);
   const Residency wanted = choose_resident(weights_, readers_, budget_);
-  auto before = current();
-  std::vector<bool> staying(pieces_.size());
-  bool leaves = false, comes = false;
-  for (std::size_t i = 0; i < pieces_.size(); ++i) {
-    const bool is = before->pieces[i].resident;
-    staying[i] = is && wanted.resident[i];
-    leaves = leaves || (is && !wanted.resident[i]);
-    comes = comes || (!is && wanted.resident[i]);
-  }
-  if (!leaves && !comes && before->slots == wanted.slots) return;
-  const auto change_to = [&](const std::vector<bool>& resident, int slots) {
-    publish(make_set(resident, slots, before.get()));
-    before = nullptr;  // frees what calls in flight do not hold
+  const std::uint64_t first_epoch = epoch();
+  const auto now = residents(*current());
+  auto staying = now;
+  for (std::size_t i = 0; i < staying.size(); ++i) staying[i] = now[i] && wanted.resident[i];
+  const bool leaves = staying != now, comes = staying != wanted.resident;
+  const auto change_to = [&](const std::vector<bool>& resident, int slots, const WeightBlock* emptied) {
+    publish(make_set(resident, slots, {current().get(), emptied}));  // frees what neither calls nor idle contexts hold
     release();
-    device_->trim();
-    before = current();
   };
-  if (leaves && comes) change_to(staying, 2);
-  change_to(wanted.resident, wanted.slots);
+  if (leaves) change_to(staying, comes ? 2 : wanted.slots, nullptr);
+  while (const WeightBlock* block = block_to_empty(*current())) change_to(staying, current()->slots, block);
+  if (comes || current()->slots != wanted.slots) change_to(wanted.resident, wanted.slots, nullptr);
+  if (epoch() != first_epoch) device_->trim();
 }
 
 std::size_t WeightStore::automatic_budget(std::size_t others) const {
@@ -132,40 +148,52 @@ std::vector<WeightStore::Engine> WeightStore::engines() const {
   return engines;
 }
 
-std::shared_ptr<WeightSet> WeightStore::make_set(const std::vector<bool>& resident, int slots, const WeightSet* before) const {
+std::shared_ptr<WeightSet> WeightStore::make_set(const std::vector<bool>& resident, int slots, const Change& change) const {
   auto set = std::make_shared<WeightSet>();
   set->slots = slots;
   set->addresses.resize(plan_.buffers.size());
   set->copied.resize(plan_.buffers.size());
   set->dropped.resize(plan_.buffers.size());
+  BlockFiller filler(device_, blocks_without_holes(change.before));
   for (std::size_t i = 0; i < pieces_.size(); ++i) {
-    const Piece& piece = pieces_[i];
-    const bool kept = before != nullptr && before->pieces[i].resident == resident[i];
-    set->pieces.push_back(kept ? before->pieces[i] : place(piece, resident[i]));
-    const auto& memory = set->pieces.back().memory;
-    if (resident[i]) set->resident_bytes += piece.bytes;
-    if (!resident[i] && memory != nullptr) set->pinned_bytes += piece.bytes;
-    for (const auto id : piece.buffers) {
-      const auto slot = static_cast<std::size_t>(id);
-      set->addresses[slot] = memory != nullptr ? memory->data() : const_cast<std::byte*>(piece.data);
-      set->copied[slot] = !resident[i] && !weights_[i].read_in_place;
-      set->dropped[slot] = !resident[i] && weights_[i].read_in_place && piece.mapped && memory == nullptr;
-    }
+    set->pieces.push_back(place(i, resident[i], change, filler));
+    point_at(i, *set);
   }
   number_copies(*set);
+  filler.keep();
   return set;
 }
 
-WeightSet::Piece WeightStore::place(const Piece& piece, bool resident) const {
-  if (device_->host_visible()) return {nullptr, resident};
-  auto memory = std::make_shared<device::Allocation>(device_, piece.bytes, resident ? device::MemoryKind::device : device::MemoryKind::pinned);
-  if (resident) {
-    device_->copy(memory->data(), piece.data, piece.bytes, device_->default_stream());
-    device_->default_stream().synchronize();
-  } else {
-    std::memcpy(memory->data(), piece.data, piece.bytes);
+WeightSet::Piece WeightStore::place(std::size_t piece, bool resident, const Change& change, BlockFiller& filler) const {
+  const WeightSet::Piece* before = change.before == nullptr ? nullptr : &change.before->pieces[piece];
+  const bool same = before != nullptr && before->resident == resident;
+  if (same && (before->block == nullptr || before->block.get() != change.emptied)) return *before;
+  const auto& [data, bytes, mapped, buffers] = pieces_[piece];
+  if (device_->host_visible()) return {.resident = resident};
+  if (!resident) {
+    auto pinned = std::make_shared<device::Allocation>(device_, bytes, device::MemoryKind::pinned);
+    std::memcpy(pinned->data(), data, bytes);
+    std::byte* address = pinned->data();
+    return {.address = address, .resident = false, .pinned = std::move(pinned)};
   }
-  return {std::move(memory), resident};
+  auto [block, address] = filler.add(bytes);
+  device_->copy(address, same ? before->address : data, bytes, device_->default_stream());
+  device_->default_stream().synchronize();
+  return {.address = address, .resident = true, .block = std::move(block)};
+}
+
+void WeightStore::point_at(std::size_t index, WeightSet& set) const {
+  const auto& [data, bytes, mapped, buffers] = pieces_[index];
+  const auto& [address, resident, block, pinned] = set.pieces[index];
+  if (block != nullptr) set.blocks[block] += WeightBlock::room_for(bytes);
+  if (resident) set.resident_bytes += bytes;
+  if (pinned != nullptr) set.pinned_bytes += bytes;
+  for (const auto id : buffers) {
+    const auto slot = static_cast<std::size_t>(id);
+    set.addresses[slot] = address != nullptr ? address : const_cast<std::byte*>(data);
+    set.copied[slot] = !resident && !weights_[index].read_in_place;
+    set.dropped[slot] = !resident && weights_[index].read_in_place && mapped && address == nullptr;
+  }
 }
 
 void WeightStore::number_copies(WeightSet& set) const {

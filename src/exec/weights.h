@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "device/device.h"
 #include "exec/residency.h"
 #include "exec/schedule.h"
+#include "exec/weight_blocks.h"
 #include "plan/plan.h"
 
 namespace reprise::exec {
@@ -32,10 +34,15 @@ struct WeightSet {
   int copies = 0;
 
   struct Piece {
-    std::shared_ptr<const device::Allocation> memory;  // null: used where the plan has it
+    std::byte* address = nullptr;  // null: used where the plan has it
     bool resident = true;
+    // What it is in: the first one of the device, the other one where the device copies from.
+    std::shared_ptr<WeightBlock> block = nullptr;
+    std::shared_ptr<device::Allocation> pinned = nullptr;
   };
   std::vector<Piece> pieces;
+  /// What resident weights of this set take of the blocks that they lie in.
+  std::map<std::shared_ptr<WeightBlock>, std::size_t> blocks;
 };
 
 /// Thread safe.
@@ -52,8 +59,9 @@ class WeightStore {
   /// Bytes that can be streamed: none unless the plan says so.
   [[nodiscard]] std::size_t streamable_bytes() const { return streams_ ? total_ : 0; }
   [[nodiscard]] std::size_t budget() const { return budget_.load(std::memory_order_relaxed); }
-  /// At most the total. Weights that leave the device go before others come; `release` is called to have idle contexts let go of the set before. Throws
-  /// OutOfMemory and DeviceError; then those that did not come are streamed.
+  /// At most the total. Weights that leave the device go before others come; between these, the ones that stay close ranks where that gives pages back, one
+  /// block after the other. `release` is called to have idle contexts let go of the set before. Throws OutOfMemory and DeviceError; then those that did not
+  /// come are streamed, and blocks that could not be emptied are tried again by the next call.
   void set_budget(std::size_t bytes, const std::function<void()>& release);
   /// What fits into the device's memory beside `others` bytes and a reserve.
   [[nodiscard]] std::size_t automatic_budget(std::size_t others) const;
@@ -77,8 +85,14 @@ class WeightStore {
   void find_readers();
   void note_reader(const plan::Command& command, std::vector<bool>& only_rows);
   [[nodiscard]] int engine_of(int segment);
-  [[nodiscard]] std::shared_ptr<WeightSet> make_set(const std::vector<bool>& resident, int slots, const WeightSet* before) const;
-  [[nodiscard]] WeightSet::Piece place(const Piece& piece, bool resident) const;
+  /// What makes a set out of the one before; `emptied`: a block of that, which nothing is to be in.
+  struct Change {
+    const WeightSet* before = nullptr;
+    const WeightBlock* emptied = nullptr;
+  };
+  [[nodiscard]] std::shared_ptr<WeightSet> make_set(const std::vector<bool>& resident, int slots, const Change& change) const;
+  [[nodiscard]] WeightSet::Piece place(std::size_t piece, bool resident, const Change& change, BlockFiller& filler) const;
+  void point_at(std::size_t piece, WeightSet& set) const;
   void number_copies(WeightSet& set) const;
   void publish(std::shared_ptr<WeightSet> set);
 

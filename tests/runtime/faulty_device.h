@@ -2,6 +2,7 @@
 // recordings, which can also lie.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -30,6 +31,9 @@ class FaultyDevice final : public ForwardingDevice {
   /// Held now: allocations, and pages committed.
   [[nodiscard]] std::size_t held(device::MemoryKind kind) const { return held_[static_cast<std::size_t>(kind)]; }
   [[nodiscard]] std::size_t committed() const { return committed_; }
+  /// Device memory that is allocated or committed: now, and at most since this was asked last.
+  [[nodiscard]] std::size_t held() const { return held(device::MemoryKind::device) + committed_; }
+  [[nodiscard]] std::size_t take_peak() { return std::max(peak_.exchange(0), held()); }
   [[nodiscard]] int recordings() const { return recordings_; }
 
   [[nodiscard]] bool host_visible() const override { return !has_own_memory_; }
@@ -43,6 +47,7 @@ class FaultyDevice final : public ForwardingDevice {
     const std::scoped_lock lock(mutex_);
     sizes_[pointer] = bytes;
     held_[static_cast<std::size_t>(kind)] += bytes;
+    note_peak();
     return pointer;
   }
   void deallocate(void* pointer, device::MemoryKind kind) noexcept override {
@@ -56,7 +61,7 @@ class FaultyDevice final : public ForwardingDevice {
   }
   [[nodiscard]] device::MemorySize memory_size() const override { return {free_bytes, free_bytes}; }
   [[nodiscard]] std::unique_ptr<device::Reservation> reserve(std::size_t bytes) override {
-    if (bytes > largest_reservation) throw OutOfMemory("[test/reserve] too much");
+    if (fails(allocation) || bytes > largest_reservation) throw OutOfMemory("[test/reserve] too much");
     return std::make_unique<Counted>(ForwardingDevice::reserve(bytes), *this);
   }
   void copy(void* dst, const void* src, std::size_t bytes, device::Stream& stream) override {
@@ -79,6 +84,10 @@ class FaultyDevice final : public ForwardingDevice {
   }
 
  private:
+  void note_peak() {
+    for (std::size_t now = held(), peak = peak_; now > peak && !peak_.compare_exchange_weak(peak, now);) {
+    }
+  }
   bool fails(Operation operation) {
     ++seen[operation];
     return fail_at[operation] > 0 && --fail_at[operation] == 0;
@@ -101,6 +110,7 @@ class FaultyDevice final : public ForwardingDevice {
       if (bytes > before && device_.fails(FaultyDevice::commit)) throw OutOfMemory("[test/commit] refused");
       inner_->commit(bytes);
       device_.committed_ += inner_->committed() - before;
+      device_.note_peak();
     }
     void trim(std::size_t bytes) override {
       const std::size_t before = inner_->committed();
@@ -153,7 +163,7 @@ class FaultyDevice final : public ForwardingDevice {
   std::mutex mutex_;
   std::map<void*, std::size_t> sizes_;
   std::array<std::atomic<std::size_t>, 2> held_{};
-  std::atomic<std::size_t> committed_ = 0;
+  std::atomic<std::size_t> committed_ = 0, peak_ = 0;
   std::atomic<int> recordings_ = 0;
 };
 

@@ -1,127 +1,26 @@
 // Weights that pass through slots, on REPRISE_TEST_DEVICE (the CPU without it): whatever the budget, results are the same bits.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <thread>
 
-#include "kernels/kernel.h"
 #include "reprise/log.h"
 #include "reprise/runtime.h"
-#include "runtime/call.h"
 #include "runtime/faulty_device.h"
-#include "runtime/helpers.h"
+#include "runtime/streamed_network.h"
 
 namespace reprise::test {
 namespace {
 
-using core::Instr;
-using core::ScalarOp;
 using runtime::weight_streaming;
 using runtime::WeightStreamingScope;
 using sym::Expr;
-
-Device tested_device() {
-  const char* named = std::getenv("REPRISE_TEST_DEVICE");
-  return Device::parse(named == nullptr ? "cpu" : named);
-}
-Tensor to_device(const Tensor& tensor) { return runtime::copy_to(tensor, tested_device()); }
-std::vector<float> host_values(const Argument& argument) { return values(Argument(runtime::copy_to(std::get<Tensor>(argument), Device::cpu()))); }
-
-core::Attrs add_program() {
-  std::vector<Instr> code = {{.op = ScalarOp::input}, {.op = ScalarOp::input, .imm_int = 1}, {.op = ScalarOp::add, .a = 0, .b = 1}};
-  return {{"program", std::make_shared<const core::ScalarProgram>(core::ScalarProgram{{DType::f32, DType::f32}, {}, std::move(code), {2}})}};
-}
-
-std::vector<float> numbers(std::int64_t count, unsigned seed) {
-  std::vector<float> all(static_cast<std::size_t>(count));
-  for (auto& value : all) value = static_cast<float>((seed = seed * 1664525u + 1013904223u) >> 16 & 255u) / 1024.0F - 0.125F;
-  return all;
-}
-
-struct Network {
-  std::int64_t width = 48;
-  int layers = 6;
-  bool streams = true, broken = false, dynamic = false, table = false;
-
-  [[nodiscard]] std::int64_t matrix_bytes() const { return width * width * 4; }
-  [[nodiscard]] std::int64_t total() const { return layers * (matrix_bytes() + width * 4) + (table ? 64 * width * 4 : 0); }
-
-  /// x[s, width], ids[s] → layers of x · W + b; dynamic: what is not 0 is counted half way.
-  [[nodiscard]] plan::PlanPtr plan() const {
-    PlanMaker m;
-    m.plan.settings.enable_weight_streaming = streams;
-    const Expr s = m.symbol("s", 1, 8);
-    Ref h = m.input("x", {s, width});
-    if (broken) m.plan.segments.push_back({false, "in fallback_ops"});
-    if (table) h = add_rows(m, h, s);
-    for (int i = 0; i < layers; ++i) {
-      h = add_layer(m, h, s, i);
-      if (dynamic && i == layers / 2) count(m, h);
-    }
-    return m.finish();
-  }
-
- private:
-  Ref add_rows(PlanMaker& m, const Ref& h, const Expr& s) const {
-    const Ref ids = m.input("ids", {s}, DType::i64), rows = m.temp({s, width}), sum = m.temp({s, width});
-    Ref all = m.weight("table", numbers(64 * width, 99));
-    all.sizes = {64, width};
-    m.add(core::Op::index, {all, ids}, {rows}, {{"axes", std::vector<Expr>{0}}, {"position", Expr(0)}});
-    m.add(core::Op::pointwise, {h, rows}, {sum}, add_program());
-    return sum;
-  }
-  Ref add_layer(PlanMaker& m, const Ref& h, const Expr& s, int i) const {
-    Ref w = m.weight("w" + std::to_string(i), numbers(width * width, static_cast<unsigned>(i)));
-    w.sizes = {width, width};
-    Ref b = m.weight("b" + std::to_string(i), numbers(width, 100u + static_cast<unsigned>(i)));
-    b.sizes = {s, width};
-    const bool last = i == layers - 1;
-    const Ref product = m.temp({s, width}), sum = last ? m.output("y", {s, width}) : m.temp({s, width});
-    const int segment = broken && i % 2 != 0 ? 1 : 0;
-    m.add(core::Op::matmul, {h, w}, {product}, {{"has_bias", false}}).segment = segment;
-    auto& add = m.add(core::Op::pointwise, {product, b}, {sum}, add_program());
-    add.inputs[1].strides = {0, 1};
-    add.segment = segment;
-    return sum;
-  }
-  static void count(PlanMaker& m, const Ref& h) {
-    const Expr u = m.symbol("u0", 0, 1 << 20, true);
-    const Ref positions = m.output("positions", {u, 2}, DType::i64, sym::product(h.sizes) * 16), found = m.temp({1}, DType::i64);
-    m.nonzero(h, positions, found, "u0");
-  }
-};
-
-Module make(const Network& network) { return runtime::make_module(network.plan(), tested_device()); }
-
-std::vector<Tensor> host_inputs_of(const Network& network, std::int64_t rows, unsigned seed = 7) {
-  std::vector<Tensor> in = {floats(numbers(rows * network.width, seed), {rows, network.width})};
-  if (!network.table) return in;
-  Tensor ids = Tensor::empty(std::vector<std::int64_t>{rows}, DType::i64);
-  for (std::int64_t i = 0; i < rows; ++i) ids.data_as<std::int64_t>()[i] = (i * 37 + seed) % 64;
-  in.push_back(ids);
-  return in;
-}
-std::vector<Tensor> inputs_of(const Network& network, std::int64_t rows, unsigned seed = 7) {
-  std::vector<Tensor> in = host_inputs_of(network, rows, seed);
-  for (Tensor& t : in) t = to_device(t);
-  return in;
-}
-std::vector<float> y_of(const Module& module, const std::vector<Tensor>& in) { return host_values(call(module, in)[0]); }
 
 std::uint64_t records_by(const ModuleStats& stats, const std::string& reason) {
   for (const auto& entry : stats.records_by)
     if (entry.reason == reason) return entry.count;
   return 0;
-}
-
-std::vector<std::int64_t> budgets_of(const Network& network) {
-  const std::int64_t total = network.total();
-  return {0, total / 40, total / 3, total / 2, total * 3 / 4, total - 1, total};
 }
 
 // ---- results ----
@@ -408,181 +307,6 @@ TEST(WeightStreaming, EnginesShareABudgetInProportion) {
       EXPECT_LE(std::abs(static_cast<double>(engine.budget_bytes) - share), 1);
     }
   }
-}
-
-// ---- memory, on a device that has its own ----
-
-struct Card {
-  std::shared_ptr<FaultyDevice> device = std::make_shared<FaultyDevice>(true);
-  [[nodiscard]] Module load(const Network& network) const { return runtime::make_module(network.plan(), device, kernels::make_reference_step); }
-  [[nodiscard]] std::size_t held() const { return device->held(device::MemoryKind::device) + device->committed(); }
-};
-
-TEST(WeightStreaming, TheDeviceHoldsTheBudgetAndWhatCallsNeed) {
-  const Network network{.width = 64, .layers = 20};
-  const Card card;
-  const Module module = card.load(network);
-  const auto in = host_inputs_of(network, 8);
-  const auto want = values(call(module, in)[0]);
-  auto scope = weight_streaming(module);
-  const auto slot = static_cast<std::size_t>(network.matrix_bytes());
-  for (const std::int64_t budget : budgets_of(network)) {
-    scope.set_device_budget(budget);
-    EXPECT_EQ(values(call(module, in)[0]), want);
-    const auto use = module.memory();
-    const auto limit = static_cast<std::size_t>(budget);
-    EXPECT_EQ(use.weight_bytes + use.pinned_bytes, static_cast<std::size_t>(network.total()));
-    EXPECT_EQ(card.device->held(device::MemoryKind::pinned), use.pinned_bytes);
-    EXPECT_EQ(card.held(), use.weight_bytes + use.slot_bytes + use.arena_committed_bytes);
-    EXPECT_LE(use.weight_bytes, limit);
-    EXPECT_LE(use.slot_bytes, 3 * slot + 4096);
-    // Slots are part of a budget that has room for them; what is left of it is used, but for less than a weight.
-    if (limit > 4 * slot) {
-      EXPECT_LE(use.weight_bytes + use.slot_bytes, limit + 4096);
-      EXPECT_TRUE(use.pinned_bytes == 0 || use.weight_bytes + use.slot_bytes + 2 * slot > limit);
-    }
-  }
-  scope.set_device_budget(0);
-  scope.close();
-  (void)call(module, in);
-  EXPECT_EQ(module.memory().pinned_bytes, 0u);
-  EXPECT_EQ(module.memory().slot_bytes, 0u);
-}
-
-TEST(WeightStreaming, LoadingTakesWhatFits) {
-  const Network network{.width = 64, .layers = 20};
-  Card card;
-  card.device->free_bytes = static_cast<std::size_t>(network.total()) / 2;
-  const Module module = card.load(network);
-  EXPECT_LT(card.device->held(device::MemoryKind::device), card.device->free_bytes);
-  auto scope = weight_streaming(module);
-  EXPECT_GT(scope.device_budget(), 0);
-  EXPECT_LT(scope.device_budget(), network.total() / 2);
-  EXPECT_EQ(values(call(module, host_inputs_of(network, 2))[0]), values(call(Card().load(network), host_inputs_of(network, 2))[0]));
-}
-
-TEST(WeightStreaming, ACallInFlightFinishesUnderItsBudget) {
-  const Network network{.layers = 4};
-  const Card card;
-  const Module module = card.load(network);
-  const auto in = host_inputs_of(network, 2);
-  const auto want = values(call(module, in)[0]);
-  std::vector<float> got;
-  {
-    const Tensor y = Tensor::empty(std::vector<std::int64_t>{2, network.width}, DType::f32);
-    runtime::Call running(*module.impl(), std::span<const Tensor>(in));
-    running.place(std::span(&y, 1));
-    running.context().set_output(0, y.data());
-    auto scope = weight_streaming(module);
-    scope.set_device_budget(0);
-    EXPECT_GE(card.device->held(device::MemoryKind::device), static_cast<std::size_t>(network.total()));  // still in use
-    running.run();
-    got = values(y);
-    scope.close();
-  }
-  EXPECT_EQ(got, want);
-  EXPECT_EQ(card.device->held(device::MemoryKind::device), static_cast<std::size_t>(network.total()));
-  EXPECT_EQ(card.device->held(device::MemoryKind::pinned), 0u);
-}
-
-TEST(WeightStreaming, EnqueuedWorkKeepsItsWeights) {
-  const Network network{.width = 96, .layers = 12};
-  const Card card;
-  const Module module = card.load(network);
-  const auto in = host_inputs_of(network, 8);
-  const auto want = values(call(module, in)[0]);
-  const Stream stream(Device::cpu());
-  std::vector<Tensor> results;
-  {
-    auto scope = weight_streaming(module);
-    for (int i = 0; i < 12; ++i) {
-      scope.set_device_budget(network.total() / 4 * (i % 5));
-      results.push_back(Tensor::empty(std::vector<std::int64_t>{8, network.width}, DType::f32));
-      module.enqueue(in, std::span(&results.back(), 1), stream);
-    }
-  }
-  stream.synchronize();
-  for (const Tensor& result : results) EXPECT_EQ(values(result), want);
-  EXPECT_EQ(card.device->held(device::MemoryKind::device), static_cast<std::size_t>(network.total()));
-  EXPECT_EQ(card.device->held(device::MemoryKind::pinned), 0u);
-}
-
-TEST(WeightStreaming, AHostBufferIsNotFreedBehindARecordedCopy) {
-  const Network network{.layers = 4};
-  const Card card;
-  const Module module = card.load(network);
-  const auto graphs = runtime::enable_cudagraphs(module);
-  auto scope = weight_streaming(module);
-  scope.set_device_budget(0);
-  const auto in = host_inputs_of(network, 2);
-  const auto want = values(call(module, in)[0]);
-  {
-    const Tensor y = Tensor::empty(std::vector<std::int64_t>{2, network.width}, DType::f32);
-    runtime::Call running(*module.impl(), std::span<const Tensor>(in));
-    running.place(std::span(&y, 1));
-    running.context().set_output(0, y.data());
-    scope.set_device_budget(network.total());
-    EXPECT_EQ(card.device->held(device::MemoryKind::pinned), static_cast<std::size_t>(network.total()));
-    running.run();
-    EXPECT_EQ(values(y), want);
-  }
-  EXPECT_EQ(card.device->held(device::MemoryKind::pinned), 0u);
-  EXPECT_EQ(values(call(module, in)[0]), want);
-}
-
-TEST(WeightStreaming, WhatDoesNotReachTheDeviceIsStreamed) {
-  const Network network{.layers = 5};
-  const Card card;
-  const Module module = card.load(network);
-  const auto in = host_inputs_of(network, 2);
-  const auto want = values(call(module, in)[0]);
-  auto scope = weight_streaming(module);
-  for (int n = 1; n <= 10; ++n) {
-    scope.set_device_budget(0);
-    EXPECT_EQ(values(call(module, in)[0]), want);
-    card.device->fail_at[FaultyDevice::allocation] = n;
-    EXPECT_THROW(scope.set_device_budget(network.total()), OutOfMemory);
-    EXPECT_EQ(card.device->held(device::MemoryKind::device), 0u) << "the failed attempt left something";
-    EXPECT_EQ(values(call(module, in)[0]), want);
-  }
-  scope.set_device_budget(network.total());
-  EXPECT_EQ(values(call(module, in)[0]), want);
-}
-
-// ---- memory, on a CPU ----
-
-/// Of this process, in bytes: "RssAnon:", "RssFile:".
-std::size_t resident(const std::string& kind) {
-  std::ifstream status("/proc/self/status");
-  for (std::string key, rest; status >> key && std::getline(status, rest);)
-    if (key == kind) return std::strtoull(rest.c_str(), nullptr, 10) * 1024;
-  return 0;
-}
-
-TEST(WeightStreaming, OnACpuWeightsOfAFileAreNotInMemory) {
-  if (tested_device().type != DeviceType::cpu) GTEST_SKIP() << "of the host's memory";
-  const Network network{.width = 1024, .layers = 10};  // 40 MiB
-  const auto path = std::filesystem::temp_directory_path() / ("weight_streaming_" + std::to_string(::getpid()) + ".rpz");
-  make(network).save(path);
-  const auto in = inputs_of(network, 2);
-  std::vector<float> want;
-  {
-    const Module module = Module::load(path);
-    want = y_of(module, in);
-    EXPECT_GE(resident("RssFile:") + resident("RssAnon:"), static_cast<std::size_t>(network.total()));
-    auto scope = weight_streaming(module);
-    scope.set_device_budget(0);
-    const std::size_t file = resident("RssFile:"), anonymous = resident("RssAnon:");
-    for (int i = 0; i < 3; ++i) EXPECT_EQ(y_of(module, in), want);
-    const std::size_t slack = std::size_t{REPRISE_TEST_SLACK_MIB} << 20;
-    EXPECT_LE(resident("RssFile:"), file + slack);
-    EXPECT_LE(resident("RssAnon:"), anonymous + module.memory().slot_bytes + slack);
-    EXPECT_LE(module.memory().slot_bytes, static_cast<std::size_t>(3 * network.matrix_bytes()));
-    scope.set_device_budget(network.total() / 2);
-    EXPECT_EQ(y_of(module, in), want);
-    EXPECT_LE(resident("RssFile:") + resident("RssAnon:"), file + anonymous + static_cast<std::size_t>(network.total()) / 2 + 2 * slack);
-  }
-  std::filesystem::remove(path);
 }
 
 }  // namespace
