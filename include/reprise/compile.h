@@ -39,6 +39,10 @@ struct CompileOptions {
   bool require_full_compilation = false;
   /// The module's weights may be left on the host and be brought as a call needs them: runtime::weight_streaming says how many bytes stay on the device.
   bool enable_weight_streaming = false;
+  /// For the CPU: files that the module is saved to hold weights also in the forms that its kernels want at the opt shapes, on a processor of this
+  /// instruction set. A module that is loaded uses them where they lie in the file and packs nothing; with weight streaming it reads them there in each call.
+  /// Where instruction set or versions are others, they are ignored.
+  bool packed_weights = false;
   /// Whether calls are recorded in every mode, at first: Module::set_cuda_graph_strategy changes it. Saved with the module.
   CudaGraphStrategy cuda_graph_strategy = CudaGraphStrategy::disabled;
   /// The same as fallback_ops; both count.

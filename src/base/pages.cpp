@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace reprise::base {
@@ -19,6 +20,10 @@ void advise(const void* begin, std::size_t bytes, int advice) noexcept {
 }  // namespace
 
 void drop_pages(const void* begin, std::size_t bytes) noexcept { advise(begin, bytes, MADV_DONTNEED); }
-void expect_pages(const void* begin, std::size_t bytes) noexcept { advise(begin, bytes, MADV_WILLNEED); }
+
+void expect_pages(const void* begin, std::size_t bytes) noexcept {
+  constexpr std::size_t kMost = std::size_t{512} << 10;  // of one wish a system reads no more than its device takes at once
+  for (std::size_t at = 0; at < bytes; at += kMost) advise(static_cast<const std::byte*>(begin) + at, std::min(kMost, bytes - at), MADV_WILLNEED);
+}
 
 }  // namespace reprise::base

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "base/pages.h"
 #include "base/text.h"
 #include "base/zip_format.h"
 
@@ -133,11 +134,16 @@ struct ZipParser {
     const Directory d = directory();
     Bytes rest = archive.subspan(d.offset, d.size);
     reader.entries_.reserve(d.entries);
+    std::vector<Central> records;
     for (std::uint64_t i = 0; i < d.entries; ++i) {
       std::size_t length = 0;
-      const Central c = central(rest, length);
+      const Central& c = records.emplace_back(central(rest, length));
       check(c);
       rest = rest.subspan(length);
+      // All of them at once, instead of one fault after the other, each with what the system reads around it.
+      if (fits(archive, c.local, kLocalSize)) expect_pages(archive.data() + c.local, kLocalSize);
+    }
+    for (const Central& c : records) {
       if (!reader.index_.emplace(c.name, reader.entries_.size()).second) fail(c.name, "the name appears twice");
       reader.entries_.push_back({std::string(c.name), payload(c), c.size, c.crc, c.method == kDeflated});
     }

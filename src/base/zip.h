@@ -66,20 +66,20 @@ class ZipReader {
 /// True when the bytes begin as a zip archive does.
 bool looks_like_zip(Bytes bytes);
 
-/// Writes a stored archive atomically. Payloads begin at multiples of 64 bytes; ZIP64 records where sizes or offsets need them; no timestamps, so equal
-/// content gives equal bytes. WriteError when the disk refuses, InvalidArgument on a name used twice.
+/// Writes a stored archive atomically. Payloads begin at multiples of 64 bytes, or as `add` is told; ZIP64 records where sizes or offsets need them; no
+/// timestamps, so equal content gives equal bytes. WriteError when the disk refuses, InvalidArgument on a name used twice.
 class ZipWriter {
  public:
-  static constexpr std::size_t kAlignment = 64;
+  static constexpr std::size_t kAlignment = 64, kPage = 4096;
 
   explicit ZipWriter(const std::filesystem::path& path);
   ZipWriter(const ZipWriter&) = delete;
   ZipWriter& operator=(const ZipWriter&) = delete;
   ~ZipWriter();
 
-  void add(std::string_view name, Bytes content) { add(name, std::span(&content, 1)); }
-  /// The content in pieces, which are written one after the other.
-  void add(std::string_view name, std::span<const Bytes> pieces);
+  void add(std::string_view name, Bytes content, std::size_t alignment = kAlignment) { add(name, std::span(&content, 1), alignment); }
+  /// The content in pieces, which are written one after the other. `alignment`: at most kPage.
+  void add(std::string_view name, std::span<const Bytes> pieces, std::size_t alignment = kAlignment);
   void add(std::string_view name, std::string_view text) { add(name, std::as_bytes(std::span(text))); }
   /// Writes the directory and puts the file in place. Without it the destination is untouched.
   void finish();

@@ -37,7 +37,7 @@ std::uint32_t clipped(std::uint64_t v) { return v >= kIn64 ? kIn64 : static_cast
 ZipWriter::ZipWriter(const std::filesystem::path& path) : file_(path) {}
 ZipWriter::~ZipWriter() = default;
 
-void ZipWriter::add(std::string_view name, std::span<const Bytes> pieces) {
+void ZipWriter::add(std::string_view name, std::span<const Bytes> pieces, std::size_t alignment) {
   REPRISE_CHECK(!name.empty() && name.size() <= 0xffff, InvalidArgument, "[base/zip] bad entry name (got {} bytes)", name.size());
   REPRISE_CHECK(index_.emplace(name, records_.size()).second, InvalidArgument, "[base/zip] entry '{}' was added before", name);
   const std::uint64_t offset = file_.position();
@@ -49,7 +49,7 @@ void ZipWriter::add(std::string_view name, std::span<const Bytes> pieces) {
   }
   // A ZIP64 field is always there (so that the layout does not depend on the size), then one that pads the payload to the alignment.
   const std::uint64_t unpadded = offset + kLocalSize + name.size() + kZip64Field + kPaddingHeader;
-  const std::uint64_t padding = (kAlignment - unpadded % kAlignment) % kAlignment;
+  const std::uint64_t padding = (alignment - unpadded % alignment) % alignment;
   Fields local;
   local.u32(0x04034b50).u16(kVersion).u16(kUtf8).u16(0).u16(0).u16(kDate).u32(crc).u32(kIn64).u32(kIn64).u16(name.size());
   local.u16(kZip64Field + kPaddingHeader + padding).text(name).u16(1).u16(16).u64(size).u64(size);

@@ -231,7 +231,7 @@ BoundStage& ExecutionContext::bound(const Stage& stage) {
 void ExecutionContext::point_at_copies(const BoundStage& entry) {
   bindings_[executable_->scratch_slot()] = scratch_.base();
   for (const BoundPiece& piece : entry.pieces)
-    for (const auto& copy : piece.copies) bindings_[static_cast<std::size_t>(copy.slot)] = slots_.base() + copy.offset;
+    for (const auto& copy : piece.copies) bindings_[static_cast<std::size_t>(copy.slot)] = copy.address(slots_.base());
 }
 
 void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry, RecordReason why_again) {
@@ -325,7 +325,7 @@ void ExecutionContext::profile(const Stage& stage, device::Stream& stream) {
     built.push_back(builder.build(command, *weights_, first_copy));
     StageSteps arranged = arrange(*executable_, *weights_, &command, std::move(built));
     if (arranged.slot_bytes > 0) grow(slots_, arranged.slot_bytes);
-    for (const auto& copy : arranged.places) bindings_[static_cast<std::size_t>(copy.slot)] = slots_.base() + copy.offset;
+    for (const auto& copy : arranged.places) bindings_[static_cast<std::size_t>(copy.slot)] = copy.address(slots_.base());
     for (int i = 1; i < copies; ++i) arranged.steps.push_back(builder.build(command, *weights_, first_copy).step);
     return std::shared_ptr<const device::CommandList>(device.make_command_list(std::move(arranged.steps)));
   };

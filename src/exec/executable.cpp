@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "kernels/provider.h"
 
 namespace reprise::exec {
 namespace {
@@ -32,6 +33,7 @@ Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<v
       schedule_(make_schedule(*plan_)),
       binder_(*plan_),
       make_step_(std::move(step_maker)),
+      stored_(*plan_, kernels::packing_tag(device_)),
       threads_(thread_count(plan_->settings.threads)),
       fixed_bindings_(slot_count()),
       input_buffers_(plan_->inputs.size()),
@@ -46,7 +48,7 @@ Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<v
     REPRISE_CHECK(!tensor || output_buffers_[i] >= 0, FormatError, "[run/load] output '{}' has no buffer", plan_->outputs[i].name);
   }
   largest_memory_ = plan_largest();
-  weights_ = std::make_unique<WeightStore>(*plan_, schedule_, device_, largest_memory_ ? largest_memory_->total_bytes : 0);
+  weights_ = std::make_unique<WeightStore>(*plan_, schedule_, device_, stored_, largest_memory_ ? largest_memory_->total_bytes : 0);
 }
 
 kernels::ForeignKernelPtr Executable::foreign(const plan::Command& command) const {

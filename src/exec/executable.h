@@ -16,6 +16,7 @@
 #include "exec/weights.h"
 #include "kernels/foreign.h"
 #include "kernels/kernel.h"
+#include "kernels/stored_forms.h"
 #include "plan/plan.h"
 
 namespace reprise::exec {
@@ -46,6 +47,8 @@ class Executable {
   [[nodiscard]] std::span<void* const> fixed_bindings() const { return fixed_bindings_; }
   /// Weights that the host can read; null elsewhere. Empty when there are none.
   [[nodiscard]] std::span<void* const> weight_bindings() const { return weight_bindings_; }
+  /// Weights as kernels want them, in the module's file.
+  [[nodiscard]] const kernels::StoredForms& stored() const { return stored_; }
   /// They change under a budget.
   [[nodiscard]] WeightStore& weights() const { return *weights_; }
   /// Buffers of a signature input (none when no command reads it).
@@ -66,6 +69,7 @@ class Executable {
   Schedule schedule_;
   InputBinder binder_;
   kernels::StepMaker make_step_;
+  kernels::StoredForms stored_;
   std::map<std::string, kernels::ForeignKernelPtr, std::less<>> foreign_;  // by name
   int threads_;
   std::vector<void*> fixed_bindings_, weight_bindings_;

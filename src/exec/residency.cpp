@@ -62,7 +62,7 @@ class Chooser {
     std::iota(order_.begin(), order_.end(), 0u);
     const auto worth = [&](std::uint32_t i) {
       const auto& w = weights_[i];
-      return std::tuple(w.read_in_place, w.bytes > kSmall, -w.uses, reverse_bits(i));
+      return std::tuple(w.read_in_place, w.read_in_place && !w.stored, w.bytes > kSmall, -w.uses, reverse_bits(i));
     };
     std::sort(order_.begin(), order_.end(), [&](std::uint32_t a, std::uint32_t b) { return worth(a) < worth(b); });
   }

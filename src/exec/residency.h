@@ -17,7 +17,8 @@ struct StreamableWeight {
   std::size_t bytes = 0;
   int engine = 0;
   int uses = 1;                // commands that read it
-  bool read_in_place = false;  // only rows of it are read, picked by data: the device reads them where the host has them
+  bool read_in_place = false;  // where the host has it: only rows of it, picked by data, or all of a form that a file holds
+  bool stored = false;         // the latter
 };
 
 struct Residency {

@@ -44,7 +44,7 @@ class HostFetch final : public FetchStep {
   Pages pages_, next_;
 };
 
-/// Behind a command that read rows of a weight where it lies.
+/// Behind a command that read rows of a weight where it lies, or a stored form.
 class DropStep final : public device::Step {
  public:
   explicit DropStep(Pages pages) : pages_(pages) {}
@@ -54,25 +54,45 @@ class DropStep final : public device::Step {
   Pages pages_;
 };
 
+/// Before a command: what a later one reads.
+class ExpectStep final : public device::Step {
+ public:
+  explicit ExpectStep(Pages pages) : pages_(pages) {}
+  void run(void* const*) const override { base::expect_pages(pages_.begin, pages_.bytes); }
+
+ private:
+  Pages pages_;
+};
+
 class Arranger {
  public:
   Arranger(const Executable& executable, const WeightSet& weights, std::vector<BuiltStep> built)
-      : executable_(executable), weights_(weights), built_(std::move(built)), on_host_(executable.device()->host_visible()) {
-    for (std::size_t i = 0; i < built_.size(); ++i)
-      if (!built_[i].copies.empty()) readers_.push_back(i);
+      : executable_(executable),
+        weights_(weights),
+        built_(std::move(built)),
+        slots_(static_cast<std::size_t>(std::max(weights.slots, 1))),
+        on_host_(executable.device()->host_visible()) {
+    for (std::size_t i = 0; i < built_.size(); ++i) {
+      const auto& copies = built_[i].copies;
+      if (std::ranges::any_of(copies, [](const WeightCopy& copy) { return copy.stored == nullptr; })) readers_.push_back(i);
+      for (const auto& copy : copies)
+        if (copy.stored != nullptr) stored_.push_back({copy.stored, copy.bytes});
+    }
   }
 
   StageSteps arrange(const plan::Command* command) {
     for (const std::size_t reader : readers_) slot_bytes_ = std::max(slot_bytes_, bytes_of(built_[reader]));
-    const auto slots = static_cast<std::size_t>(weights_.slots);
-    result_.slot_bytes = std::min(slots, readers_.size()) * slot_bytes_;
-    for (std::size_t k = 0; k < std::min(slots, readers_.size()); ++k) copy_for(k);
+    result_.slot_bytes = std::min(slots_, readers_.size()) * slot_bytes_;
+    for (std::size_t k = 0; k < std::min(slots_, readers_.size()); ++k) copy_for(k);
     for (std::size_t i = 0, k = 0; i < built_.size(); ++i, ++command) {
       while (command->op == core::Op::item) ++command;
+      const std::size_t first = next_stored_;
+      find_stored(built_[i]);
       push(std::move(built_[i].step), command);
+      for (std::size_t s = first; s < next_stored_; ++s) push(std::make_unique<DropStep>(stored_[s]), nullptr);
       if (on_host_) drop_behind(*command);
       if (k == readers_.size() || readers_[k] != i) continue;
-      if (k + slots < readers_.size()) copy_for(k + slots);
+      if (k + slots_ < readers_.size()) copy_for(k + slots_);
       ++k;
     }
     return std::move(result_);
@@ -86,17 +106,28 @@ class Arranger {
 
   static std::size_t bytes_of(const BuiltStep& step) {
     std::size_t bytes = 0;
-    for (const auto& copy : step.copies) bytes += room_for_copy(copy.bytes);
+    for (const auto& copy : step.copies) bytes += copy.stored == nullptr ? room_for_copy(copy.bytes) : 0;
     return bytes;
   }
 
   void copy_for(std::size_t k) {
-    std::size_t offset = k % static_cast<std::size_t>(weights_.slots) * slot_bytes_;
+    std::size_t offset = k % slots_ * slot_bytes_;
     for (const auto& copy : built_[readers_[k]].copies) {
+      if (copy.stored != nullptr) continue;
       result_.places.push_back({copy.slot, offset});
       result_.copied_bytes += copy.bytes;
       push(fetch(copy), nullptr);
       offset += room_for_copy(copy.bytes);
+    }
+  }
+
+  /// Of a command: the pages that the one behind it reads may come while it runs.
+  void find_stored(const BuiltStep& step) {
+    for (const auto& copy : step.copies) {
+      if (copy.stored == nullptr) continue;
+      result_.places.push_back({.slot = copy.slot, .stored = copy.stored});
+      result_.copied_bytes += copy.bytes;
+      if (++next_stored_ < stored_.size()) push(std::make_unique<ExpectStep>(stored_[next_stored_]), nullptr);
     }
   }
 
@@ -116,8 +147,11 @@ class Arranger {
   const Executable& executable_;
   const WeightSet& weights_;
   std::vector<BuiltStep> built_;
+  std::size_t slots_;
   bool on_host_;
   std::vector<std::size_t> readers_;  // steps with copies
+  std::vector<Pages> stored_;         // forms that are read where they lie, in order
+  std::size_t next_stored_ = 0;
   std::size_t slot_bytes_ = 0;
   StageSteps result_;
   HostFetch* last_ = nullptr;

@@ -72,6 +72,7 @@ StepBuilder::Bound::Bound(const StepBuilder& builder, const plan::Command& comma
             .threads = builder.executable_.threads(),
             .name = command.name,
             .fixed = builder.executable_.weight_bindings(),
+            .stored = &builder.executable_.stored(),
             .foreign = command.op == core::Op::foreign ? builder.executable_.foreign(command) : nullptr} {
   if (!builder.executable_.device()->host_visible()) fix_weights(builder.executable_);
   if (command.op != core::Op::write) return;
@@ -120,9 +121,11 @@ void StepBuilder::Bound::redirect(const Executable& executable, const WeightSet&
 
 std::vector<WeightCopy> StepBuilder::Bound::take_copies() {
   for (auto& packing : packings_) {
+    const auto* weight = static_cast<const std::byte*>(fixed_[static_cast<std::size_t>(packing.slot)]);
     WeightCopy& copy = copies_.at(static_cast<std::size_t>(packing.slot - spec_.first_streamed_slot));
     copy.bytes = packing.bytes;
     copy.pack = std::move(packing.pack);
+    copy.stored = spec_.stored->find(weight + packing.offset_bytes, packing.form, packing.bytes);
   }
   return std::move(copies_);
 }

@@ -14,12 +14,13 @@
 
 namespace reprise::exec {
 
-/// A weight that is copied into a slot for a command that reads it there.
+/// A weight that is copied into a slot for a command that reads it there; or that the command reads where a file holds the form that it wants.
 struct WeightCopy {
   int slot = -1;
   plan::BufferId weight = -1;
   std::size_t bytes = 0;                                       // in the slot
   std::function<void(const void* weight, void* packed)> pack;  // empty: as it lies
+  const std::byte* stored = nullptr;                           // null: it is copied
 };
 
 struct BuiltStep {

@@ -41,16 +41,16 @@ std::vector<std::shared_ptr<WeightBlock>> blocks_without_holes(const WeightSet* 
 
 }  // namespace
 
-WeightStore::WeightStore(const plan::Plan& plan, const Schedule& schedule, device::DevicePtr device, std::size_t others)
+WeightStore::WeightStore(const plan::Plan& plan, const Schedule& schedule, device::DevicePtr device, const kernels::StoredForms& stored, std::size_t others)
     : plan_(plan), schedule_(schedule), device_(std::move(device)), streams_(plan.settings.enable_weight_streaming), piece_of_(plan.buffers.size(), -1) {
-  find_pieces();
+  find_pieces(stored);
   find_readers();
   budget_ = streams_ ? automatic_budget(others) : total_;
   const Residency first = choose_resident(weights_, readers_, budget_);
   publish(make_set(first.resident, first.slots, {}));
 }
 
-void WeightStore::find_pieces() {
+void WeightStore::find_pieces(const kernels::StoredForms& stored) {
   std::map<std::pair<const void*, std::size_t>, int> known;
   for (std::size_t id = 0; id < plan_.buffers.size(); ++id) {
     const auto& buffer = plan_.buffers[id];
@@ -58,7 +58,7 @@ void WeightStore::find_pieces() {
     const auto& weight = plan_.weights.at(static_cast<std::size_t>(buffer.index));
     const auto* data = weight.data.data_as<const std::byte>();
     const auto [entry, fresh] = known.try_emplace({data, weight.data.nbytes()}, static_cast<int>(pieces_.size()));
-    if (fresh) pieces_.push_back({data, weight.data.nbytes(), weight.mapped, {}});
+    if (fresh) pieces_.push_back({data, weight.data.nbytes(), weight.mapped, !stored.of(data, weight.data.nbytes()).empty(), {}});
     piece_of_[id] = entry->second;
     pieces_[static_cast<std::size_t>(entry->second)].buffers.push_back(static_cast<plan::BufferId>(id));
   }
@@ -66,13 +66,13 @@ void WeightStore::find_pieces() {
 
 void WeightStore::find_readers() {
   for (const Piece& piece : pieces_) {
-    weights_.push_back({.bytes = piece.bytes, .engine = -1, .uses = 0, .read_in_place = false});
+    weights_.push_back({.bytes = piece.bytes, .engine = -1, .uses = 0, .read_in_place = false, .stored = piece.stored});
     total_ += piece.bytes;
   }
   std::vector<bool> only_rows(pieces_.size(), true);
   for_each_command(plan_, [&](const plan::Command& command) { note_reader(command, only_rows); });
   for (std::size_t i = 0; i < weights_.size(); ++i) {
-    weights_[i].read_in_place = weights_[i].uses == 0 || only_rows[i];
+    weights_[i].read_in_place = weights_[i].uses == 0 || only_rows[i] || pieces_[i].stored;
     if (weights_[i].engine < 0) weights_[i].engine = engine_of(0);
   }
 }
@@ -168,7 +168,7 @@ WeightSet::Piece WeightStore::place(std::size_t piece, bool resident, const Chan
   const WeightSet::Piece* before = change.before == nullptr ? nullptr : &change.before->pieces[piece];
   const bool same = before != nullptr && before->resident == resident;
   if (same && (before->block == nullptr || before->block.get() != change.emptied)) return *before;
-  const auto& [data, bytes, mapped, buffers] = pieces_[piece];
+  const auto& [data, bytes, mapped, stored, buffers] = pieces_[piece];
   if (device_->host_visible()) return {.resident = resident};
   if (!resident) {
     auto pinned = std::make_shared<device::Allocation>(device_, bytes, device::MemoryKind::pinned);
@@ -183,7 +183,7 @@ WeightSet::Piece WeightStore::place(std::size_t piece, bool resident, const Chan
 }
 
 void WeightStore::point_at(std::size_t index, WeightSet& set) const {
-  const auto& [data, bytes, mapped, buffers] = pieces_[index];
+  const auto& [data, bytes, mapped, stored, buffers] = pieces_[index];
   const auto& [address, resident, block, pinned] = set.pieces[index];
   if (block != nullptr) set.blocks[block] += WeightBlock::room_for(bytes);
   if (resident) set.resident_bytes += bytes;
@@ -191,8 +191,9 @@ void WeightStore::point_at(std::size_t index, WeightSet& set) const {
   for (const auto id : buffers) {
     const auto slot = static_cast<std::size_t>(id);
     set.addresses[slot] = address != nullptr ? address : const_cast<std::byte*>(data);
-    set.copied[slot] = !resident && !weights_[index].read_in_place;
-    set.dropped[slot] = !resident && weights_[index].read_in_place && mapped && address == nullptr;
+    // A command that finds no stored form of its own copies, whatever the others do.
+    set.copied[slot] = !resident && (!weights_[index].read_in_place || stored);
+    set.dropped[slot] = !resident && !set.copied[slot] && mapped && address == nullptr;
   }
 }
 

@@ -14,6 +14,7 @@
 #include "exec/residency.h"
 #include "exec/schedule.h"
 #include "exec/weight_blocks.h"
+#include "kernels/stored_forms.h"
 #include "plan/plan.h"
 
 namespace reprise::exec {
@@ -49,8 +50,9 @@ struct WeightSet {
 class WeightStore {
  public:
   /// Weights are used where they lie when the device can read them, else uploaded: all of them, or under the automatic budget where they may be streamed.
-  /// `others`: bytes that a call needs besides. `plan` and `schedule` must outlive it. Throws OutOfMemory.
-  WeightStore(const plan::Plan& plan, const Schedule& schedule, device::DevicePtr device, std::size_t others);
+  /// `others`: bytes that a call needs besides. `stored`: forms that commands read in the module's file where a weight is streamed. `plan`, `schedule` and
+  /// `stored` must outlive it. Throws OutOfMemory.
+  WeightStore(const plan::Plan& plan, const Schedule& schedule, device::DevicePtr device, const kernels::StoredForms& stored, std::size_t others);
 
   [[nodiscard]] std::shared_ptr<const WeightSet> current() const;
   /// Of `current`: grows whenever that changes.
@@ -77,11 +79,11 @@ class WeightStore {
   struct Piece {
     const std::byte* data = nullptr;
     std::size_t bytes = 0;
-    bool mapped = false;
+    bool mapped = false, stored = false;
     std::vector<plan::BufferId> buffers;
   };
 
-  void find_pieces();
+  void find_pieces(const kernels::StoredForms& stored);
   void find_readers();
   void note_reader(const plan::Command& command, std::vector<bool>& only_rows);
   [[nodiscard]] int engine_of(int segment);

@@ -69,11 +69,15 @@ class BoundAttrs {
   Eval eval_;
 };
 
+class StoredForms;
+
 /// The form in which a kernel wants a weight that is streamed.
 struct Packing {
   int slot = -1;
   std::size_t bytes = 0;                                       // of the packed form
   std::function<void(const void* weight, void* packed)> pack;  // from what StepSpec::fixed names; thread safe
+  std::int64_t offset_bytes = 0;                               // from there to what it packs
+  std::string form = {};                                       // tells all that the result depends on besides the weight; empty: nothing does
 };
 
 struct StepSpec {
@@ -88,6 +92,8 @@ struct StepSpec {
   /// null then).
   int first_streamed_slot = std::numeric_limits<int>::max();
   std::vector<Packing>* packings = nullptr;
+  /// Where packed forms of `fixed` memory lie that need not be made (kernels/stored_forms.h); they outlive the steps. Null: none.
+  const StoredForms* stored = nullptr;
   /// Of a foreign op.
   std::shared_ptr<const ForeignKernel> foreign = nullptr;
 };

@@ -18,6 +18,10 @@ StepMaker step_maker(const device::DevicePtr& device) {
   return maker;
 }
 
+std::string packing_tag(const device::DevicePtr& device) { return device->id().type == DeviceType::cpu ? cpu::packing_tag() : std::string(); }
+
+std::vector<Packing> weight_forms(const StepMaker& make, const StepSpec& spec) { return cpu::weight_forms(make, spec); }
+
 std::function<void(const StepSpec&)> step_tuner(const device::DevicePtr& device, const TuningOptions& options) {
   std::function<void(const StepSpec&)> tuner;
   if (options.level == 0) return tuner;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "device/device.h"
 #include "kernels/kernel.h"
@@ -13,6 +14,11 @@ namespace reprise::kernels {
 
 /// What makes steps for `device`; holds what it needs of it. Throws DeviceError for a device without kernels.
 StepMaker step_maker(const device::DevicePtr& device);
+
+/// What packed forms of weights are tagged with in a file (kernels/stored_forms.h). Empty: kernels of the device use none.
+std::string packing_tag(const device::DevicePtr& device);
+/// The forms in which the kernels that `spec` becomes on the CPU want the weights that it reads.
+std::vector<Packing> weight_forms(const StepMaker& make, const StepSpec& spec);
 
 struct TuningOptions {
   int level = 3;                 // CompileOptions::optimization_level

@@ -161,6 +161,7 @@ Settings settings(const JsonValue& v) {
   s.dtype = text(v.at("dtype"));
   s.threads = v.at("threads").as_small_int();
   s.optimization_level = v.at("optimization_level").as_small_int();
+  if (const auto packed = v.find("packed_weights")) s.packed_weights = packed->as_bool();                          // not in files of 1.2
   if (const auto streaming = v.find("enable_weight_streaming")) s.enable_weight_streaming = streaming->as_bool();  // not in files of 1.1
   if (const auto strategy = v.find("cuda_graph_strategy")) s.cuda_graph_strategy = text(*strategy);
   s.fallback_ops = v.at("fallback_ops").as_strings();

@@ -131,7 +131,8 @@ void settings(JsonWriter& json, const Settings& s) {
       .field("dtype", s.dtype)
       .field("threads", s.threads)
       .field("optimization_level", s.optimization_level)
-      .field("enable_weight_streaming", s.enable_weight_streaming);
+      .field("enable_weight_streaming", s.enable_weight_streaming)
+      .field("packed_weights", s.packed_weights);
   if (!s.cuda_graph_strategy.empty()) json.field("cuda_graph_strategy", s.cuda_graph_strategy);
   json.key("fallback_ops").values(s.fallback_ops).end_object();
 }

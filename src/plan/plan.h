@@ -128,6 +128,7 @@ struct Settings {
   int threads = 0;    // 0: as many as the machine has
   int optimization_level = 3;
   bool enable_weight_streaming = false;
+  bool packed_weights = false;      // a saved module holds the forms that the CPU's kernels want weights in
   std::string cuda_graph_strategy;  // "": disabled
   std::vector<std::string> fallback_ops;
 };

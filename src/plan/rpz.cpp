@@ -69,13 +69,15 @@ Tensor tensor_at(base::Bytes entry, const std::string& place, std::size_t offset
 }
 
 constexpr std::string_view kSectionFolder = "device/";
+constexpr std::uint64_t kLargeSection = 1 << 20;
 
 std::vector<Section> read_sections(const base::ZipReader& zip, const std::shared_ptr<const void>& owner) {
   std::vector<Section> sections;
   for (const auto& entry : zip.entries()) {
     if (!entry.name.starts_with(kSectionFolder)) continue;
     REPRISE_CHECK(!entry.deflated, FormatError, "[plan/rpz] {}: entry '{}' is compressed", zip.label(), entry.name);
-    const base::Bytes bytes = zip.bytes(entry);
+    // As weights: packed ones are not read through for a checksum.
+    const base::Bytes bytes = entry.size < kLargeSection ? zip.bytes(entry) : entry.data;
     sections.push_back({entry.name.substr(kSectionFolder.size()), tensor_at(bytes, fmt::format("{}: entry '{}'", zip.label(), entry.name), 0, DType::u8,
                                                                             {static_cast<std::int64_t>(bytes.size())}, owner)});
   }
@@ -95,7 +97,10 @@ void save(const Plan& plan, const std::string& path) {
   const auto weights = tensors.add("weights", tensors_of(plan.weights, [](const Weight& w) { return w.data; }));
   const auto states = tensors.add("state", tensors_of(plan.states, [](const StateSpec& s) { return s.initial; }));
   const auto samples = tensors.add("samples", tensors_of(plan.inputs, [](const InputSpec& i) { return i.sample; }));
-  for (const Section& section : plan.sections) zip.add(std::string(kSectionFolder) + section.name, bytes_of(section.bytes));
+  for (const Section& section : plan.sections) {
+    const bool pages = section.bytes.nbytes() >= base::ZipWriter::kPage;  // which a mapping's reader may let go without a neighbour's
+    zip.add(std::string(kSectionFolder) + section.name, bytes_of(section.bytes), pages ? base::ZipWriter::kPage : base::ZipWriter::kAlignment);
+  }
   zip.add("plan.json", plan_json(plan));
   zip.add("manifest.json", manifest_json(plan, weights, states, samples));
   zip.finish();

@@ -1,6 +1,6 @@
 // `.rpz`: a stored zip with 64-byte aligned payloads, read by mmap. Entries: `manifest.json` (format version, producer, settings, segments, profiles,
-// signature), `plan.json` (symbols, buffers, blocks), `weights/…` (one entry per storage, raw little-endian), `state/…`, `device/…` (sections: compiled kernels
-// and measured choices, which the device's library reads).
+// signature), `plan.json` (symbols, buffers, blocks), `weights/…` (one entry per storage, raw little-endian), `state/…`, `device/…` (sections: compiled
+// kernels, measured choices, packed weights, which the device's kernels read; those of a page or more begin at a page).
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 namespace reprise::plan {
 
 inline constexpr int kFormatMajor = 1;  // a newer major is refused by name
-inline constexpr int kFormatMinor = 2;  // an older or newer minor loads
+inline constexpr int kFormatMinor = 3;  // an older or newer minor loads
 
 /// Atomic (temporary file and rename). Weights that share memory are written once. Throws WriteError.
 void save(const Plan& plan, const std::string& path);

@@ -7,6 +7,7 @@
 #include "exec/walk.h"
 #include "kernels/ahead.h"
 #include "kernels/provider.h"
+#include "kernels/stored_forms.h"
 #include "runtime/again.h"
 #include "runtime/arguments.h"
 #include "runtime/call.h"
@@ -42,8 +43,23 @@ Module::Impl::Impl(plan::PlanPtr the_plan, device::DevicePtr on, kernels::StepMa
       modes({.cuda_graph_strategy =
                  plan->settings.cuda_graph_strategy.empty() ? CudaGraphStrategy::disabled : parse_cuda_graph_strategy(plan->settings.cuda_graph_strategy)}) {}
 
+/// With the forms that steps for the opt shapes want, in place of those that the plan came with.
+void Module::Impl::pack_weights(plan::Plan& saved) const {
+  const std::string tag = kernels::packing_tag(device);
+  if (tag.empty()) return;
+  kernels::FormCollector forms(*plan);
+  for (const auto& profile : plan->profiles) {
+    exec::walk(*executable, profile.opt, [&](const plan::Command&, const kernels::StepSpec& spec) {
+      for (const auto& form : kernels::weight_forms(executable->make_step(), spec)) forms.add(spec.fixed[static_cast<std::size_t>(form.slot)], form);
+    });
+  }
+  std::erase_if(saved.sections, [](const plan::Section& section) { return kernels::is_stored_forms_section(section.name); });
+  for (plan::Section& section : forms.sections(tag)) saved.sections.push_back(std::move(section));
+}
+
 plan::Plan Module::Impl::to_save() const {
   plan::Plan saved = *plan;
+  if (saved.settings.packed_weights) pack_weights(saved);
   const bool cpu = is_cpu(*device);
   if (cpu ? kernels::choices(device).empty() : given_step_maker || is_offline(*device)) return saved;
   const auto ahead = kernels::ahead_of_time(device);

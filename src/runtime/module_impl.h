@@ -28,7 +28,7 @@ struct Module::Impl {
   void run(std::span<const Tensor> inputs, std::span<const Tensor> outputs);
   [[nodiscard]] std::vector<std::int64_t> output_sizes(std::span<const Tensor> inputs, std::size_t index) const;
   [[nodiscard]] MemoryUse memory() const;
-  /// The plan with what its device knows by now: compiled kernels, measured choices.
+  /// The plan with what its device knows by now: compiled kernels, measured choices, packed weights.
   [[nodiscard]] plan::Plan to_save() const;
   /// For a replica.
   [[nodiscard]] LoadOptions load_options() const;
@@ -66,6 +66,7 @@ struct Module::Impl {
   runtime::Buckets buckets;
 
  private:
+  void pack_weights(plan::Plan& saved) const;
   /// `stream`: null: waits.
   void run_in(std::span<const Tensor> inputs, std::span<const Tensor> outputs, device::Stream* stream);
 

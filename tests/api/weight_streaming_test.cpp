@@ -57,11 +57,13 @@ TEST_P(WeightStreaming, GivesTheBitsOfACallWithout) {
   const auto program = load_program(file(name + ".pt2"));
   const auto inputs = inputs_of(name);
   const auto want = compile(program)(inputs);
-  const Module module = compile(program, {.enable_weight_streaming = true});
-  check(module, inputs, want);
-  const TempDir dir;
-  module.save(dir / "module.rpz");
-  check(Module::load(dir / "module.rpz"), inputs, want);
+  for (const bool packed : {false, true}) {
+    const Module module = compile(program, {.enable_weight_streaming = true, .packed_weights = packed});
+    check(module, inputs, want);
+    const TempDir dir;
+    module.save(dir / "module.rpz");
+    check(Module::load(dir / "module.rpz"), inputs, want);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Programs, WeightStreaming, testing::Values("convnet", "dynamic"));

@@ -139,6 +139,21 @@ TEST_F(Cli, InspectShowsEveryView) {
   EXPECT_NE(reprise("inspect --json " + model("dynamic.pt2")).text.find("\"peak_live\""), std::string::npos);
 }
 
+TEST_F(Cli, SavesPackedWeights) {
+  const auto rpz = (temp_ / "m.rpz").string(), forms = std::string("packed weights");
+  ASSERT_EQ(reprise("compile " + model("dynamic.pt2") + " --packed-weights -o " + rpz).code, 0);
+  const auto here = reprise("inspect " + rpz);
+  if (here.text.find(forms) == std::string::npos) GTEST_SKIP() << "no kernel of this build and instruction set packs weights";
+  EXPECT_NE(here.text.find("used here"), std::string::npos) << here.text;
+  EXPECT_EQ(here.text.find("not used here"), std::string::npos) << here.text;
+  EXPECT_NE(reprise("inspect --json " + rpz).text.find("\"used_here\": true"), std::string::npos);
+  EXPECT_NE(reprise("inspect --cpu-isa plain " + rpz).text.find("not used here"), std::string::npos);
+  const auto inputs = " --inputs " + model("dynamic.inputs.npz") + " --expect " + model("dynamic.expected.npz");
+  EXPECT_EQ(reprise("run " + rpz + inputs).code, 0);
+  EXPECT_EQ(reprise("run " + rpz + inputs + " --cpu-isa plain").code, 0);
+  expect_refusal(reprise("compile " + model("dynamic.pt2") + " --packed-weights --device cuda -o " + rpz), 2, "packed_weights is for the CPU");
+}
+
 TEST_F(Cli, CompilesForAnArchitectureWithoutAGpu) {
   const auto rpz = (temp_ / "m.rpz").string();
   const auto run = reprise("compile " + model("state.pt2") + " --arch sm_80 -o " + rpz + " --json");

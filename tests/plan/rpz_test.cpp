@@ -123,11 +123,11 @@ TEST(Rpz, SharedMemoryIsWrittenOnce) {
 }
 
 TEST(Rpz, NewerMajorIsRefusedByName) {
-  const auto message = refusal(edited(saved(*sample_plan()), "\"format\":[1,2]", "\"format\":[9,0]"), false);
+  const auto message = refusal(edited(saved(*sample_plan()), "\"format\":[1,3]", "\"format\":[9,0]"), false);
   EXPECT_NE(message.find("major format version (got 9.0, want 1.x): it was written by a newer Reprise"), std::string::npos) << message;
 }
 
-TEST(Rpz, NewerMinorLoads) { EXPECT_NE(parse(edited(saved(*sample_plan()), "\"format\":[1,2]", "\"format\":[1,7]"), false), nullptr); }
+TEST(Rpz, NewerMinorLoads) { EXPECT_NE(parse(edited(saved(*sample_plan()), "\"format\":[1,3]", "\"format\":[1,7]"), false), nullptr); }
 
 TEST(Rpz, ChecksumsTellDamage) {
   EXPECT_NE(refusal(edited(saved(*sample_plan()), "\"fallback_ops\"", "\"fallback_opz\"")).find("manifest.json"), std::string::npos);

@@ -32,7 +32,7 @@ inline std::vector<float> numbers(std::int64_t count, unsigned seed) {
 struct Network {
   std::int64_t width = 48;
   int layers = 6;
-  bool streams = true, broken = false, dynamic = false, table = false;
+  bool streams = true, packed = false, broken = false, dynamic = false, table = false;
 
   [[nodiscard]] std::int64_t matrix_bytes() const { return width * width * 4; }
   [[nodiscard]] std::int64_t total() const { return layers * (matrix_bytes() + width * 4) + (table ? 64 * width * 4 : 0); }
@@ -41,6 +41,7 @@ struct Network {
   [[nodiscard]] plan::PlanPtr plan() const {
     PlanMaker m;
     m.plan.settings.enable_weight_streaming = streams;
+    m.plan.settings.packed_weights = packed;
     const sym::Expr s = m.symbol("s", 1, 8);
     Ref h = m.input("x", {s, width});
     if (broken) m.plan.segments.push_back({false, "in fallback_ops"});

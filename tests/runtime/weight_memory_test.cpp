@@ -338,9 +338,12 @@ std::size_t resident(const std::string& kind) {
   return 0;
 }
 
-TEST(WeightStreaming, OnACpuWeightsOfAFileAreNotInMemory) {
+class WeightStreamingOfAFile : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(PackedOrNot, WeightStreamingOfAFile, testing::Bool());
+
+TEST_P(WeightStreamingOfAFile, OnACpuIsNotInMemory) {
   if (tested_device().type != DeviceType::cpu) GTEST_SKIP() << "of the host's memory";
-  const Network network{.width = 1024, .layers = 10};  // 40 MiB
+  const Network network{.width = 1024, .layers = 10, .packed = GetParam()};  // 40 MiB
   const auto path = std::filesystem::temp_directory_path() / ("weight_streaming_" + std::to_string(::getpid()) + ".rpz");
   make(network).save(path);
   const auto in = inputs_of(network, 2);

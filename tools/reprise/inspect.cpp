@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "exec/memory_report.h"
 #include "ir/graph.h"
+#include "kernels/provider.h"
+#include "kernels/stored_forms.h"
 #include "model.h"
 #include "plan_view.h"
 #include "runtime/module_impl.h"
@@ -70,6 +72,13 @@ void json_entries(base::JsonWriter& json, const char* key, const std::vector<Sig
   json.end_array();
 }
 
+constexpr const char* kUsed = "used here";
+
+std::string use_of(const kernels::StoredFormsSummary& stored) {
+  const std::string wanted = kernels::packing_tag(device::open(Device::cpu()));
+  return stored.tag == wanted ? kUsed : fmt::format("not used here, which is {}", wanted);
+}
+
 void print_summary(const Module& module) {
   const auto& plan = *module.impl()->plan;
   fmt::print("{} (exported by torch {}), {}\n", plan.producer, plan.torch_version, plan.settings.device.str());
@@ -77,6 +86,8 @@ void print_summary(const Module& module) {
   print_entries("outputs", module.outputs());
   if (!plan.states.empty()) fmt::print("state\n");
   for (const auto& state : plan.states) fmt::print("  {} {} [{}]\n", state.name, name(state.initial.dtype()), fmt::join(state.initial.sizes(), ", "));
+  if (const auto stored = kernels::summarize_stored_forms(plan); stored.count > 0)
+    fmt::print("packed weights\n  {} forms, {:.1f} MB, for {}: {}\n", stored.count, static_cast<double>(stored.bytes) / 1e6, stored.tag, use_of(stored));
   fmt::print("commands by op\n");
   for (const auto& [op, count] : command_counts(plan)) fmt::print("  {:<20} {}\n", op, count);
   fmt::print("segments\n");
@@ -102,7 +113,11 @@ void print_json(const Module& module, const exec::MemoryReport& m) {
   for (const auto& [op, count] : command_counts(plan)) json.field(op, count);
   json.end_object().key("segments").begin_array();
   for (const auto& s : plan.segments) json.begin_object().field("engine", s.engine).field("reason", s.reason).end_object();
-  json.end_array().key("memory").begin_object();
+  json.end_array();
+  const auto stored = kernels::summarize_stored_forms(plan);
+  json.key("packed_weights").begin_object().field("forms", stored.count).field("bytes", stored.bytes).field("tag", stored.tag);
+  json.field("used_here", stored.count > 0 && use_of(stored) == kUsed).end_object();
+  json.key("memory").begin_object();
   json.field("weights", m.weight_bytes).field("state", m.state_bytes).field("inputs", m.input_bytes).field("outputs", m.output_bytes);
   json.field("arena", m.arena_bytes)
       .field("temps", m.temp_bytes)

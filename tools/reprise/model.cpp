@@ -92,6 +92,7 @@ void CompileFlags::add_to(CLI::App& app) {
   app.add_option("--optimization-level", optimization_level, "How much is measured to choose kernels, 0 to 5")->check(CLI::Range(0, 5));
   app.add_option("--optimization-profile", called_profile, "Of calls: an index, or auto: the active one when it fits, else the first that does");
   app.add_flag("--enable-weight-streaming", enable_weight_streaming, "Weights may be left on the host (runtime modes)");
+  app.add_flag("--packed-weights", packed_weights, "A saved module also holds weights as this processor's kernels want them");
   app.add_option("--cuda-graph-strategy", cuda_graph_strategy, "disabled, or whole_graph_capture: calls are recorded in every mode");
   app.add_option("--runtime-cache", runtime_cache, "File that keeps what was measured on the device");
 }
@@ -108,6 +109,7 @@ CompileOptions CompileFlags::options(const Program& program) const {
   o.threads = threads;
   o.optimization_level = optimization_level;
   o.enable_weight_streaming = enable_weight_streaming;
+  o.packed_weights = packed_weights;
   o.cuda_graph_strategy = parse_cuda_graph_strategy(cuda_graph_strategy);
   o.runtime_cache_path = runtime_cache;
   const auto mins = by_profile(min), opts = by_profile(opt), maxs = by_profile(max);

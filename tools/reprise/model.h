@@ -14,7 +14,7 @@
 namespace reprise::cli {
 
 /// --min/--opt/--max, --dtype, --device, --arch, --no-recompile, --allow-tf32, --fallback-ops, --min-block-size, --require-full-compilation, --threads,
-/// --optimization-level, --cuda-graph-strategy, --runtime-cache, --optimization-profile.
+/// --optimization-level, --packed-weights, --cuda-graph-strategy, --runtime-cache, --optimization-profile.
 struct CompileFlags {
   std::vector<std::string> min, opt, max;
   std::string dtype = "f32", device, arch, runtime_cache;  // device: empty is the CPU, with an arch a GPU
@@ -22,7 +22,7 @@ struct CompileFlags {
   std::vector<std::string> fallback_ops;
   int min_block_size = 1;
   bool allow_tf32 = false;
-  bool require_full_compilation = false, enable_weight_streaming = false;
+  bool require_full_compilation = false, enable_weight_streaming = false, packed_weights = false;
   int threads = 0, optimization_level = 3;
   std::string cuda_graph_strategy = "disabled";
   std::string called_profile = "auto";

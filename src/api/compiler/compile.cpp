@@ -28,6 +28,8 @@ void check_options(const CompileOptions& o) {
                 o.optimization_level);
   REPRISE_CHECK(o.arch.empty() || o.device.type == DeviceType::cuda, InvalidArgument, "[compile/options] arch is for GPUs (got '{}' for {}, want cuda)", o.arch,
                 o.device.str());
+  REPRISE_CHECK(!o.packed_weights || o.device.type == DeviceType::cpu, InvalidArgument, "[compile/options] packed_weights is for the CPU (got {})",
+                o.device.str());
   REPRISE_CHECK(o.threads >= 0 && o.threads <= kMaxThreads, InvalidArgument, "[compile/options] threads must lie in 0..{} (got {})", kMaxThreads, o.threads);
 }
 
@@ -37,6 +39,7 @@ plan::Settings settings(const CompileOptions& o) {
           .threads = o.threads,
           .optimization_level = o.optimization_level,
           .enable_weight_streaming = o.enable_weight_streaming,
+          .packed_weights = o.packed_weights,
           .cuda_graph_strategy = o.cuda_graph_strategy == CudaGraphStrategy::disabled ? "" : name(o.cuda_graph_strategy),
           .fallback_ops = api::partition_options(o).fallback_ops};
 }

@@ -1,8 +1,11 @@
 #include "kernels/cpu/step_maker.h"
 
+#include <fmt/format.h>
+
 #include "kernels/cpu/candidates.h"
 #include "kernels/cpu/choices.h"
 #include "kernels/cpu/own.h"
+#include "kernels/cpu/weights.h"
 #include "kernels/reference/factories.h"
 #include "plan/sections.h"
 #include "reprise/device.h"
@@ -80,6 +83,20 @@ StepMaker step_maker() {
 }
 
 std::unique_ptr<AheadOfTime> make_ahead_of_time() { return std::make_unique<CpuAheadOfTime>(); }
+
+std::string packing_tag() {
+  static const std::string library = Contractions().version();
+  return fmt::format("cpu {}, {}, {}", kPackingFormats, cpu_isa(), library);
+}
+
+std::vector<Packing> weight_forms(const StepMaker& make, StepSpec spec) {
+  std::vector<Packing> forms;
+  if (!is_contraction(spec)) return forms;
+  spec.first_streamed_slot = 0;  // as if all were streamed: then kernels tell what they want
+  spec.packings = &forms;
+  make(spec);
+  return forms;
+}
 
 void load_sections(std::span<const plan::Section> sections) { machine_choices().add(plan::section_text(sections, kSection), kKeyBegin); }
 

@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "kernels/ahead.h"
 #include "kernels/kernel.h"
@@ -16,6 +18,11 @@ StepMaker step_maker();
 /// Nothing of the CPU is compiled ahead of time: what it tells are the names of kernels ("onednn", "reference", both where an epilogue runs behind) and
 /// measured times, what it makes is the section of the choices.
 std::unique_ptr<AheadOfTime> make_ahead_of_time();
+
+/// What forms packed here are tagged with in a file: their version, the instruction set that is used, the library.
+std::string packing_tag();
+/// How the kernels that `spec` becomes would have its weights packed.
+std::vector<Packing> weight_forms(const StepMaker& make, StepSpec spec);
 
 /// Takes over the choices of a module's file.
 void load_sections(std::span<const plan::Section> sections);

@@ -14,7 +14,10 @@
 
 namespace reprise::kernels::cpu {
 
-/// A step's own form of a weight: packed when the step was made, or where weights are streamed by each run.
+/// Version of all forms that kernels of ours pack, in files that hold them.
+inline constexpr int kPackingFormats = 1;
+
+/// A step's own form of a weight: packed when the step was made, or where weights are streamed by each run; or one that a file holds.
 class PackedWeight {
  public:
   PackedWeight() = default;
@@ -34,8 +37,8 @@ class WeightCache {
  public:
   /// Writes a form of the weight whose first element is at `from`. Thread safe.
   using Pack = std::function<void(const std::byte* from, std::byte* to)>;
-  /// `bytes` that `pack` makes of `w`, an operand of `spec` that is fixed; `form` tells all that the result depends on. Adds to StepSpec::packings where w is
-  /// streamed. Throws OutOfMemory.
+  /// `bytes` that `pack` makes of `w`, an operand of `spec` that is fixed; `form` tells all that the result depends on (kPackingFormats
+  /// grows when what it tells means other bytes). Adds to StepSpec::packings where w is streamed; takes a stored form where there is one. Throws OutOfMemory.
   PackedWeight pack(const StepSpec& spec, const OperandRef& w, std::vector<std::int64_t> form, std::size_t bytes, const Pack& pack);
 
  private:

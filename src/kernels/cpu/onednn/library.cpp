@@ -1,5 +1,6 @@
 #include "kernels/cpu/onednn/library.h"
 
+#include <fmt/ranges.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "device/bindable_step.h"
 #include "kernels/isa.h"
 #include "kernels/parallel.h"
+#include "kernels/stored_forms.h"
 
 namespace reprise::kernels::cpu {
 namespace {
@@ -72,6 +74,19 @@ PackedWeights::Packed PackedWeights::pack(const void* from, const dnnl::memory::
   return made;
 }
 
+std::string PackedWeights::form(const dnnl::memory::desc& as, const dnnl::memory::desc& to) {
+  std::string text = "onednn";
+  for (const auto* layout : {&as, &to}) {
+    const dnnl_memory_desc_t& d = layout->data;
+    if (d.format_kind != dnnl_blocked || d.extra.flags != 0) return {};
+    const auto& b = d.format_desc.blocking;
+    const auto list = [](const auto* from, int count) { return fmt::format("{}", fmt::join(from, from + count, ",")); };
+    text += fmt::format(" {} [{}] [{}] [{}]+{} [{}:{}]", static_cast<int>(d.data_type), list(d.dims, d.ndims), list(d.padded_dims, d.ndims),
+                        list(b.strides, d.ndims), d.offset0, list(b.inner_idxs, b.inner_nblks), list(b.inner_blks, b.inner_nblks));
+  }
+  return text;
+}
+
 Packing PackedWeights::packing(int slot, std::int64_t offset_bytes, const dnnl::memory::desc& as, const dnnl::memory::desc& to, int threads) {
   const dnnl::reorder::primitive_desc described(engine(), as, engine(), to);
   const auto pack = [=, reorder = dnnl::reorder(described)](const void* weight, void* packed) {
@@ -81,7 +96,7 @@ Packing PackedWeights::packing(int slot, std::int64_t offset_bytes, const dnnl::
     reorder.execute(thread_stream(), source, target);
     thread_stream().wait();
   };
-  return {slot, to.get_size(), pack};
+  return {slot, to.get_size(), pack, offset_bytes, form(as, to)};
 }
 
 Argument weights_argument(const StepSpec& spec, const OperandRef& w, const dnnl::memory::desc& as, const dnnl::memory::desc& to, PackedWeights& weights,
@@ -89,7 +104,9 @@ Argument weights_argument(const StepSpec& spec, const OperandRef& w, const dnnl:
   Argument argument{DNNL_ARG_WEIGHTS, to, w};
   const auto offset = w.offset * static_cast<std::int64_t>(item_size(w.dtype));
   if (w.slot < spec.first_streamed_slot) {
-    argument.fixed = weights.pack(static_cast<const std::byte*>(spec.fixed[static_cast<std::size_t>(w.slot)]) + offset, as, to);
+    const auto* from = static_cast<const std::byte*>(spec.fixed[static_cast<std::size_t>(w.slot)]) + offset;
+    const auto* stored = spec.stored != nullptr && as != to ? spec.stored->find(from, PackedWeights::form(as, to), to.get_size()) : nullptr;
+    argument.fixed = stored != nullptr ? std::make_shared<const dnnl::memory>(to, engine(), const_cast<std::byte*>(stored)) : weights.pack(from, as, to);
   } else if (as != to) {
     streamed = PackedWeights::packing(w.slot, offset, as, to, spec.threads);
     argument.operand.offset = 0;

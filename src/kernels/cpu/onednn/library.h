@@ -45,6 +45,8 @@ class PackedWeights {
   using Packed = std::shared_ptr<const dnnl::memory>;
   /// `from`, described by `as`, in the order of `to`.
   Packed pack(const void* from, const dnnl::memory::desc& as, const dnnl::memory::desc& to);
+  /// Tells the bytes that a reorder makes of an operand's. Empty: in an order that only this process can tell.
+  static std::string form(const dnnl::memory::desc& as, const dnnl::memory::desc& to);
   /// How to do that again for every run.
   static Packing packing(int slot, std::int64_t offset_bytes, const dnnl::memory::desc& as, const dnnl::memory::desc& to, int threads);
 
