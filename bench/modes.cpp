@@ -4,7 +4,7 @@
 //   --json, --seconds S (a kind of call, a round), --rounds N, --only FIGURE (streaming, shapes, addresses, modes, buckets, threads, changes; several times),
 //   --changes N (of modes),
 //   --break OP (instead of those that the form with breaks runs outside its engines; several times),
-//   --threads N (in a call), --dtype D, --level N, --cache FILE: of compilation.
+//   --threads N (in a call), --dtype D, --level N, --cache FILE, --packed-weights: of compilation.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -53,6 +53,8 @@ Flags parse(int argc, char** argv) {
       compile.optimization_level = std::atoi(value());
     else if (word == "--cache")
       compile.runtime_cache_path = value();
+    else if (word == "--packed-weights")
+      compile.packed_weights = true;
     else if (word == "--break")
       breaks.emplace_back(value());
     else if (word == "--only")
