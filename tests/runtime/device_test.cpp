@@ -239,7 +239,7 @@ TEST_P(DeviceModule, CallsInManyStreams) {
       module.enqueue(std::vector<Tensor>{inputs[i]}, std::vector<Tensor>{outputs[i]}, streams[(i + static_cast<std::size_t>(round)) % 6]);
   for (const Stream& stream : streams) stream.synchronize();
   for (std::size_t i = 0; i < inputs.size(); ++i) EXPECT_EQ(host_values(Argument(outputs[i])), mapped(host_values(Argument(inputs[i])), relu));
-  EXPECT_LE(module.memory().contexts, 7u);
+  EXPECT_LE(module.memory().contexts, 18u);  // of 120 calls: used again as soon as a stream has passed them
 }
 
 TEST_P(DeviceModule, StatefulCallsInManyStreamsFollowOneAnother) {

@@ -86,6 +86,7 @@ CUgraphNode CapturedCall::capture(const Operation& operation, void* const* bindi
     error = thrown.what();
   }
   const CUresult result = cuda.cuStreamEndCapture(stream.get(), &graph);
+  if (graph == nullptr) (void)graph_.release();  // the driver destroys what it could not capture
   if (!error && result != CUDA_SUCCESS) error = fmt::format("[device/cuda] recording a library's work failed ({})", error_text(result));
   if (error) throw CaptureFailed(*error, static_cast<std::size_t>(operation.step));
   return first;
