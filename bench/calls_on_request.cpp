@@ -1,5 +1,6 @@
-// Our side of cpu_peers.py: `bench_calls_on_request MODULE.rpz INPUTS.npz EXPECTED.npz` prints "ready", then for every number of seconds that it reads, a line of
-// JSON: the median of the recorded calls that it made for so long, their error relative to the largest expected value, and what loading and the first call took.
+// Our side of cpu_peers.py: `bench_calls_on_request MODULE.rpz INPUTS.npz EXPECTED.npz` prints "ready", then for every number of seconds that it reads, a line
+// of JSON: the median of the recorded calls that it made for so long, their error relative to the largest expected value, and what loading and the first call
+// took.
 #include <fmt/format.h>
 
 #include <algorithm>
