@@ -221,13 +221,21 @@ std::vector<WrittenRange> ExecutionContext::written_by(const BoundPiece& piece) 
   return ranges;
 }
 
-/// What the piece writes and somebody has written before it: state, mutated inputs, and buffers of the call that it changes in place.
+/// What the piece writes and somebody has written before it: state, mutated inputs, and buffers of the call that it changes in place. Also those that it reads:
+/// other buffers may take their memory behind their last use in it.
 std::vector<WrittenRange> ExecutionContext::kept_through(const BoundPiece& piece) const {
+  const auto is_temp = [&](plan::BufferId id, bool born_before) {
+    const auto& buffer = executable_->plan().buffers[static_cast<std::size_t>(id)];
+    return buffer.kind == plan::BufferKind::temp && (buffer.first < piece.begin->position) == born_before;
+  };
   auto ranges = written_by(piece);
-  std::erase_if(ranges, [&](const WrittenRange& range) {
-    const auto& buffer = executable_->plan().buffers[static_cast<std::size_t>(range.buffer)];
-    return buffer.kind == plan::BufferKind::temp && buffer.first >= piece.begin->position;
-  });
+  std::erase_if(ranges, [&](const WrittenRange& range) { return is_temp(range.buffer, false); });
+  for (const plan::Command* c = piece.begin; c != piece.end; ++c) {
+    for (const auto& operand : c->inputs) {
+      const auto slot = static_cast<std::size_t>(operand.buffer);
+      if (is_temp(operand.buffer, true) && bindings_[slot] != nullptr) ranges.push_back({operand.buffer, bindings_[slot], current_->capacity[slot]});
+    }
+  }
   return ranges;
 }
 

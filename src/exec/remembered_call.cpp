@@ -1,7 +1,5 @@
 #include "exec/remembered_call.h"
 
-#include <array>
-
 namespace reprise::exec {
 namespace {
 

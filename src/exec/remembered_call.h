@@ -28,8 +28,6 @@ class CallSignature {
 /// The call that a context is bound for, when it was made twice in a row and is nothing but its addresses.
 class RememberedCall {
  public:
-  /// 0: none.
-  [[nodiscard]] std::uint64_t hash() const { return hash_; }
   [[nodiscard]] int profile() const { return profile_; }
   [[nodiscard]] bool is(const CallSignature& call) const {
     return hash_ == call.hash() && std::equal(words_.begin(), words_.end(), call.words().begin(), call.words().end());
@@ -39,7 +37,7 @@ class RememberedCall {
   void forget() { hash_ = 0; }
 
  private:
-  std::uint64_t hash_ = 0, seen_ = 0;
+  std::uint64_t hash_ = 0, seen_ = 0;  // 0: none
   int profile_ = 0;
   std::vector<std::int64_t> words_;
 };

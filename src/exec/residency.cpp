@@ -37,7 +37,7 @@ class Chooser {
   Residency choose() {
     std::set<std::size_t, std::greater<>> caps;
     for (const auto& weight : weights_)
-      if (!weight.read_in_place) caps.insert(weight.bytes);
+      if (weight.needs_slot()) caps.insert(weight.bytes);
     caps.insert(0);
     std::optional<Choice> best;
     for (const std::size_t cap : caps) {
@@ -62,7 +62,7 @@ class Chooser {
     std::iota(order_.begin(), order_.end(), 0u);
     const auto worth = [&](std::uint32_t i) {
       const auto& w = weights_[i];
-      return std::tuple(w.read_in_place, w.read_in_place && !w.stored, w.bytes > kSmall, -w.uses, reverse_bits(i));
+      return std::tuple(!w.needs_slot(), w.read_in_place, w.bytes > kSmall, -w.uses, reverse_bits(i));
     };
     std::sort(order_.begin(), order_.end(), [&](std::uint32_t a, std::uint32_t b) { return worth(a) < worth(b); });
   }
@@ -74,7 +74,7 @@ class Chooser {
       std::size_t bytes = 0;
       for (const int id : reads) {
         const auto& weight = weights_[static_cast<std::size_t>(id)];
-        if (!weight.read_in_place && weight.bytes <= cap) bytes += room_for_copy(weight.bytes);
+        if (weight.needs_slot() && weight.bytes <= cap) bytes += room_for_weight(weight.bytes);
       }
       slot = std::max(slot, bytes);
     }
@@ -100,11 +100,11 @@ class Chooser {
       return true;
     };
     for (std::size_t i = 0; i < weights_.size(); ++i)
-      if (!weights_[i].read_in_place && weights_[i].bytes > cap && !take(i)) return std::nullopt;
+      if (weights_[i].needs_slot() && weights_[i].bytes > cap && !take(i)) return std::nullopt;
     for (const std::size_t i : order_) {
       if (choice.resident[i] || take(i)) continue;
       choice.left += weights_[i].bytes;
-      if (!weights_[i].read_in_place) choice.copied += weights_[i].bytes * static_cast<std::size_t>(weights_[i].uses);
+      if (weights_[i].needs_slot()) choice.copied += weights_[i].bytes * static_cast<std::size_t>(weights_[i].uses);
     }
     return choice;
   }

@@ -7,8 +7,8 @@
 
 namespace reprise::exec {
 
-/// What a copy of `bytes` bytes takes of a slot.
-constexpr std::size_t room_for_copy(std::size_t bytes) {
+/// What a weight of `bytes` bytes takes of a slot or of a block.
+constexpr std::size_t room_for_weight(std::size_t bytes) {
   constexpr std::size_t kAlignment = 256;
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
@@ -17,8 +17,9 @@ struct StreamableWeight {
   std::size_t bytes = 0;
   int engine = 0;
   int uses = 1;                // commands that read it
-  bool read_in_place = false;  // where the host has it: only rows of it, picked by data, or all of a form that a file holds
-  bool stored = false;         // the latter
+  bool read_in_place = false;  // where the host has it: only rows of it, picked by data
+  bool stored = false;         // a file holds forms of it, which are read there
+  [[nodiscard]] bool needs_slot() const { return !read_in_place && !stored; }
 };
 
 struct Residency {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "exec/residency.h"
+
 namespace reprise::exec {
 
 WeightBlock::WeightBlock(device::DevicePtr device, std::size_t bytes) : device_(std::move(device)), region_(device_->reserve(bytes)) {
@@ -11,7 +13,7 @@ WeightBlock::WeightBlock(device::DevicePtr device, std::size_t bytes) : device_(
 }
 
 std::byte* WeightBlock::add(std::size_t bytes) {
-  const std::size_t room = room_for(bytes);
+  const std::size_t room = room_for_weight(bytes);
   if (room > region_->reserved() - used_) return nullptr;
   region_->commit(used_ + room);
   std::byte* address = region_->base() + used_;
@@ -37,7 +39,7 @@ BlockFiller::~BlockFiller() {
 BlockFiller::Place BlockFiller::add(std::size_t bytes) {
   for (const auto& [block, used] : filled_)
     if (std::byte* address = block->add(bytes)) return {block, address};
-  const auto fresh = std::make_shared<WeightBlock>(device_, std::max(WeightBlock::room_for(bytes), WeightBlock::kBytes));
+  const auto fresh = std::make_shared<WeightBlock>(device_, std::max(room_for_weight(bytes), WeightBlock::kBytes));
   filled_.push_back({fresh, 0});
   return {fresh, fresh->add(bytes)};
 }

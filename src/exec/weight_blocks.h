@@ -14,8 +14,6 @@ namespace reprise::exec {
 class WeightBlock {
  public:
   static constexpr std::size_t kBytes = std::size_t{32} << 20;
-  /// What a weight takes of a block: addresses are multiples of 256.
-  static constexpr std::size_t room_for(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
   /// Throws OutOfMemory.
   WeightBlock(device::DevicePtr device, std::size_t bytes);

@@ -24,14 +24,15 @@ void run_again(Module::Impl& impl, exec::ExecutionContext& context, const OnDevi
   impl.leave_state(where);
 }
 
-bool repeat(Module::Impl& impl, std::span<const Tensor> inputs, std::span<const Tensor> outputs, device::Stream* stream) {
+bool repeat(Module::Impl& impl, std::span<const Tensor> inputs, std::span<const Tensor> outputs, device::Stream* stream,
+            std::optional<exec::CallSignature>& signature) {
   const auto epoch = impl.pool.recordings_epoch();  // before the modes are read
   const auto modes = impl.modes.now();
   if (!modes.recorded) return false;
   const OnDevice on_device(*impl.device);
-  const exec::CallSignature call(inputs, outputs);
+  signature.emplace(inputs, outputs);
   const auto lock = impl.lock_calls();
-  const auto lease = impl.pool.take_remembered(call, stream != nullptr ? stream->id() : 0);
+  const auto lease = impl.pool.take_remembered(*signature, stream != nullptr ? stream->id() : 0);
   if (!lease) return false;
   auto& context = **lease;
   if (context.has_old_weights() || context.settings_epoch != modes.settings_epoch || context.remembered.profile() != modes.profile.active) return false;

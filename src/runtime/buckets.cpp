@@ -65,8 +65,7 @@ void Buckets::add_to(ModuleStats& stats) const {
 }
 
 template <class Given>
-std::optional<PaddedCall<Given>> Buckets::pad(Module::Impl& impl, std::span<const Given> inputs) {
-  const CallModes modes = impl.modes.now();
+std::optional<PaddedCall<Given>> Buckets::pad(Module::Impl& impl, const CallModes& modes, std::span<const Given> inputs) {
   if (modes.buckets == nullptr || !modes.recorded) return std::nullopt;
   const plan::Plan& plan = *impl.plan;
   const auto& proven = independence(plan);
@@ -122,7 +121,7 @@ std::vector<Argument> PaddedCall<Given>::cut(std::vector<Argument> results) cons
 
 template struct PaddedCall<Argument>;
 template struct PaddedCall<Tensor>;
-template std::optional<PaddedCall<Argument>> Buckets::pad(Module::Impl&, std::span<const Argument>);
-template std::optional<PaddedCall<Tensor>> Buckets::pad(Module::Impl&, std::span<const Tensor>);
+template std::optional<PaddedCall<Argument>> Buckets::pad(Module::Impl&, const CallModes&, std::span<const Argument>);
+template std::optional<PaddedCall<Tensor>> Buckets::pad(Module::Impl&, const CallModes&, std::span<const Tensor>);
 
 }  // namespace reprise::runtime

@@ -15,6 +15,8 @@
 
 namespace reprise::runtime {
 
+struct CallModes;
+
 /// A call's inputs at the batch of a bucket.
 template <class Given>
 struct PaddedCall {
@@ -27,9 +29,9 @@ struct PaddedCall {
 /// Of one module. Thread safe.
 class Buckets {
  public:
-  /// nullopt: the call runs as it is, which is counted unless its batch is a bucket. Throws as a call does for its arguments.
+  /// For a call that goes by `modes`. nullopt: it runs as it is, which is counted unless its batch is a bucket. Throws as a call does for its arguments.
   template <class Given>
-  [[nodiscard]] std::optional<PaddedCall<Given>> pad(Module::Impl& impl, std::span<const Given> inputs);
+  [[nodiscard]] std::optional<PaddedCall<Given>> pad(Module::Impl& impl, const CallModes& modes, std::span<const Given> inputs);
   /// Counts a call that runs as it is.
   void pass(const std::string& reason);
   void add_to(ModuleStats& stats) const;

@@ -38,14 +38,14 @@ Call::~Call() {
 
 exec::ContextPool::Lease Call::take_bound() {
   exec::InlineVector<std::int64_t, 32> symbols(static_cast<std::size_t>(impl_.plan->symbols.size()));
-  profile_ = impl_.executable->binder().bind(inputs_.span(), symbols.span(), modes_.profile);
-  if (profile_ != modes_.profile.active) impl_.modes.note_profile(modes_, profile_);
+  profile_ = impl_.executable->binder().bind(inputs_.span(), symbols.span(), modes().profile);
+  if (profile_ != modes().profile.active) impl_.modes.note_profile(modes(), profile_);
   const auto key = impl_.shape_key(symbols.span(), profile_);
   state_lock_ = impl_.lock_calls();
   auto lease = impl_.pool.take(key, given_stream_ != nullptr ? given_stream_->id() : 0, owner_);
-  if (modes_.recorded) lease->recordings_epoch = std::min(lease->recordings_epoch, recordings_epoch_);
-  if (lease->settings_epoch != modes_.settings_epoch) {
-    lease->settings_epoch = modes_.settings_epoch;
+  if (modes().recorded) lease->recordings_epoch = std::min(lease->recordings_epoch, start_.recordings_epoch);
+  if (lease->settings_epoch != modes().settings_epoch) {
+    lease->settings_epoch = modes().settings_epoch;
     lease->rebuild();
   }
   lease->bind(key);
@@ -194,8 +194,8 @@ exec::ExecutionContext::RunOptions run_options(const CallModes& modes) {
 
 void Call::run(exec::Profiler* profiler) {
   const bool wait = given_stream_ == nullptr;
-  base::log(LogLevel::debug, "[run/enqueue] on {}{}", impl_.device->id().str(), modes_.native ? " (native)" : "");
-  auto options = run_options(modes_);
+  base::log(LogLevel::debug, "[run/enqueue] on {}{}", impl_.device->id().str(), modes().native ? " (native)" : "");
+  auto options = run_options(modes());
   options.wait = wait;
   options.profiler = profiler;
   lease_->run(stream(), options);

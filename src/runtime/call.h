@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "exec/context_pool.h"
 #include "exec/inline_vector.h"
@@ -18,19 +19,28 @@ namespace reprise::runtime {
 /// What a context is told of a call's modes.
 [[nodiscard]] exec::ExecutionContext::RunOptions run_options(const CallModes& modes);
 
+/// What a call goes by, read once.
+struct CallStart {
+  explicit CallStart(Module::Impl& impl) : recordings_epoch(impl.pool.recordings_epoch()), modes(impl.modes.now()) {}
+  std::uint64_t recordings_epoch;  // before the modes were read
+  CallModes modes;
+};
+
 class Call {
  public:
   /// Makes the module's device current, checks the arguments (arguments.h), takes the state's lock and a context, and binds the shapes; `place` follows.
   /// `stream`: where the call's work goes, without waiting for it; null: in the context's own, and `run` waits. `owner`: the bound call that calls.
   template <class Given>
   Call(Module::Impl& impl, std::span<const Given> arguments, device::Stream* stream = nullptr, std::uint64_t owner = 0)
+      : Call(impl, CallStart(impl), arguments, stream, owner) {}
+  template <class Given>
+  Call(Module::Impl& impl, CallStart start, std::span<const Given> arguments, device::Stream* stream = nullptr, std::uint64_t owner = 0)
       : impl_(impl),
         on_device_(*impl.device),
         inputs_(check_arguments(*impl.plan, on_device_.placement(), arguments)),
         given_stream_(stream),
         owner_(owner),
-        recordings_epoch_(impl.pool.recordings_epoch()),
-        modes_(impl.modes.now()),
+        start_(std::move(start)),
         lease_(take_bound()),
         staged_(inputs_.size()),
         staged_outputs_(0) {
@@ -41,7 +51,7 @@ class Call {
   /// ones that overlap another input; outputs that are not aligned as the device wants it. Throws InvalidArgument for outputs on inputs that the call writes.
   void place(std::span<const Tensor> outputs);
 
-  [[nodiscard]] const CallModes& modes() const { return modes_; }
+  [[nodiscard]] const CallModes& modes() const { return start_.modes; }
   /// True for memory of an input that the call writes.
   [[nodiscard]] bool is_on_mutated_input(const Tensor& tensor) const;
   [[nodiscard]] exec::ExecutionContext& context() const { return *lease_; }
@@ -79,8 +89,7 @@ class Call {
   device::Stream* given_stream_;
   const std::uint64_t owner_;
   int profile_ = 0;
-  const std::uint64_t recordings_epoch_;  // before the modes were read
-  const CallModes modes_;
+  const CallStart start_;
   std::unique_lock<std::mutex> state_lock_;
   exec::ContextPool::Lease lease_;
   bool done_ = false;

@@ -7,6 +7,7 @@
 
 #include "reprise/runtime.h"
 #include "runtime/helpers.h"
+#include "runtime/mode_changes.h"
 
 namespace {
 
@@ -181,23 +182,8 @@ TEST(Allocation, AMillionChangesOfModesHoldNoMoreMemory) {
   m.sum(x, w, y);
   Module module = module_of(m);
   const std::vector<Tensor> in = {floats({1, 1, 1, 1})}, out = {floats({0, 0, 0, 0})};
-  const auto change = [&](int i) {
-    const bool on = i / 4 % 2 != 0;
-    if (i % 4 == 0) runtime::set_cudagraphs_mode(on);
-    if (i % 4 == 1) module.set_cuda_graph_strategy(on ? CudaGraphStrategy::whole_graph_capture : CudaGraphStrategy::disabled);
-    if (i % 4 == 2) (void)runtime::enable_cudagraphs(module, {.verify_first_replay = on});
-    if (i % 4 == 3) (void)(on ? runtime::enable_pre_allocated_outputs(module) : runtime::enable_output_allocator(module));
-    if (i % 100 == 0) {
-      auto streaming = runtime::weight_streaming(module);
-      streaming.set_device_budget(0);
-      module.run(in, out);
-    }
-    if (i % 7 == 0) module.run(in, out);
-  };
   const auto change_all = [&](int count) {
-    for (int i = 0; i < count; ++i) change(i);
-    runtime::set_cudagraphs_mode(false);
-    module.set_cuda_graph_strategy(CudaGraphStrategy::disabled);
+    change_modes(module, 0, count, in, out);
     module.run(in, out);
   };
   change_all(5600);

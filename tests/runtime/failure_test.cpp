@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "reprise/runtime.h"
-#include "runtime/faulty_device.h"
 #include "runtime/helpers.h"
+#include "support/faulty_device.h"
 
 namespace reprise::test {
 namespace {

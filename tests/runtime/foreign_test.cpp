@@ -208,6 +208,23 @@ TEST(ForeignKernels, WarmUpsChangeNeitherStateNorInputsNorWhatTheCallHasComputed
   EXPECT_EQ(module.stats().records, 1u);
 }
 
+/// The warm-ups of what stands behind an island: `late` takes the memory of `early`, which they read.
+TEST(ForeignKernels, WarmUpsLeaveWhatWasComputedBeforeThem) {
+  auto live = scale();
+  live.schema = "mylib::live(Tensor x, float factor) -> Tensor";
+  live.not_capturable = "it prints";
+  PlanMaker m;
+  const Ref x = m.input("x", {64}), early = m.temp({64}), half = m.temp({64}), late = m.temp({64}), y = m.output("y", {64}), z = m.output("z", {64});
+  m.foreign("mylib.live.default", {{"x", x}}, {early}, {{"arg.factor", 3.0}});
+  m.foreign("mylib.scale.default", {{"x", early}}, {half}, {{"arg.factor", 0.5}});
+  m.affine(half, y, 2, 0);
+  m.affine(x, late, 1, 7);
+  m.affine(late, z, 1, 0);
+  const Module module = module_with(m, {std::move(live), scale()});
+  const auto graphs = enable_cudagraphs(module);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(values(call(module, {ones(64)})[0]), std::vector<float>(64, 3));
+}
+
 TEST(ForeignKernels, AStateNearItsEndIsNotPushedOverItByWarmUps) {
   Module module = stateful();
   module.set_state("total", floats({97, 50}));

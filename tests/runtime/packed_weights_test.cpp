@@ -12,6 +12,7 @@
 #include "plan/sections.h"
 #include "reprise/runtime.h"
 #include "runtime/helpers.h"
+#include "runtime/numbers.h"
 #include "temp_dir.h"
 
 namespace reprise::test {
@@ -20,12 +21,6 @@ namespace {
 using testing_support::TempDir;
 
 constexpr const char *kPlainWeights = "weights/", *kForms = "device/cpu_packed/";
-
-std::vector<float> numbers(std::int64_t count, unsigned seed) {
-  std::vector<float> all(static_cast<std::size_t>(count));
-  for (auto& value : all) value = static_cast<float>((seed = seed * 1664525u + 1013904223u) >> 16 & 255u) / 1024.0F - 0.125F;
-  return all;
-}
 
 struct Network {
   std::int64_t width = 96;

@@ -8,6 +8,7 @@
 
 #include "reprise/runtime.h"
 #include "runtime/helpers.h"
+#include "runtime/numbers.h"
 
 namespace reprise::test {
 
@@ -21,12 +22,6 @@ inline std::vector<float> host_values(const Argument& argument) { return values(
 inline core::Attrs add_program() {
   std::vector<core::Instr> code = {{.op = core::ScalarOp::input}, {.op = core::ScalarOp::input, .imm_int = 1}, {.op = core::ScalarOp::add, .a = 0, .b = 1}};
   return {{"program", std::make_shared<const core::ScalarProgram>(core::ScalarProgram{{DType::f32, DType::f32}, {}, std::move(code), {2}})}};
-}
-
-inline std::vector<float> numbers(std::int64_t count, unsigned seed) {
-  std::vector<float> all(static_cast<std::size_t>(count));
-  for (auto& value : all) value = static_cast<float>((seed = seed * 1664525u + 1013904223u) >> 16 & 255u) / 1024.0F - 0.125F;
-  return all;
 }
 
 struct Network {

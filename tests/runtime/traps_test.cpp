@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "reprise/runtime.h"
-#include "runtime/faulty_device.h"
 #include "runtime/helpers.h"
+#include "support/faulty_device.h"
 
 namespace reprise::test {
 namespace {

@@ -12,8 +12,8 @@
 #include "kernels/kernel.h"
 #include "reprise/runtime.h"
 #include "runtime/call.h"
-#include "runtime/faulty_device.h"
 #include "runtime/streamed_network.h"
+#include "support/faulty_device.h"
 
 namespace reprise::test {
 namespace {
@@ -57,7 +57,7 @@ std::size_t in_pages(std::size_t bytes) {
 
 /// What all weights of a network take of a block: less than one.
 std::size_t block_of(const Network& network) {
-  const auto room = [](std::int64_t bytes) { return exec::WeightBlock::room_for(static_cast<std::size_t>(bytes)); };
+  const auto room = [](std::int64_t bytes) { return exec::room_for_weight(static_cast<std::size_t>(bytes)); };
   return in_pages(static_cast<std::size_t>(network.layers) * (room(network.matrix_bytes()) + room(network.width * 4)));
 }
 

@@ -7,8 +7,8 @@
 
 #include "reprise/log.h"
 #include "reprise/runtime.h"
-#include "runtime/faulty_device.h"
 #include "runtime/streamed_network.h"
+#include "support/faulty_device.h"
 
 namespace reprise::test {
 namespace {

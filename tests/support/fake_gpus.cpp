@@ -1,4 +1,5 @@
-// A stand-in for the CUDA half: two GPUs whose memory and kernels are the host's and whose uses are counted. REPRISE_CUDA_LIBRARY names it to the runtime.
+// A stand-in for the CUDA half: two GPUs whose memory and kernels are the host's, whose uses are counted, and which fail when they are told to.
+// REPRISE_CUDA_LIBRARY names it to the runtime.
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -9,7 +10,7 @@
 #include "device/cpu/cpu_stream.h"
 #include "device/cuda_library.h"
 #include "kernels/kernel.h"
-#include "support/forwarding_device.h"
+#include "support/faulty_device.h"
 
 namespace {
 
@@ -21,9 +22,20 @@ thread_local int current = 0;
 
 void check_index(int index) { REPRISE_CHECK(index >= 0 && index < kGpus, DeviceError, "[device/open] there is no such CUDA GPU (got cuda:{})", index); }
 
+/// Its memory. Small pages, so that every weight counts, and no room to grow in place.
+std::shared_ptr<test::FaultyDevice> make_card() {
+  auto card = std::make_shared<test::FaultyDevice>(true, 256);
+  card->largest_reservation = std::size_t{40} << 20;
+  return card;
+}
+const std::shared_ptr<test::FaultyDevice>& card(int index) {
+  static const auto& cards = *new std::array{make_card(), make_card()};
+  return cards[static_cast<std::size_t>(index)];
+}
+
 class FakeGpu final : public test::ForwardingDevice {
  public:
-  explicit FakeGpu(int index) : index_(index) { ++uses[static_cast<std::size_t>(index)]; }
+  explicit FakeGpu(int index) : ForwardingDevice(card(index)), index_(index) { ++uses[static_cast<std::size_t>(index)]; }
   [[nodiscard]] Device id() const override { return Device::cuda(index_); }
   [[nodiscard]] bool host_visible() const override { return false; }
   /// Late, as on a busy GPU: who lets go of the memory too early is found out.
@@ -63,6 +75,7 @@ REPRISE_EXPORT bool reprise_cuda_select(int index, void** before) {
 }
 REPRISE_EXPORT void reprise_cuda_restore(void* before) { current = static_cast<int>(reinterpret_cast<std::intptr_t>(before)); }
 REPRISE_EXPORT void reprise_cuda_step_maker(const device::DevicePtr&, kernels::StepMaker* maker) { *maker = kernels::make_reference_step; }
+REPRISE_EXPORT test::FaultyDevice* reprise_cuda_fake_card(int index) { return card(index).get(); }
 /// How often something was asked of GPU `index`.
 REPRISE_EXPORT std::uint64_t reprise_cuda_fake_uses(int index) { return uses[static_cast<std::size_t>(index)]; }
 

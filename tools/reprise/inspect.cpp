@@ -72,12 +72,8 @@ void json_entries(base::JsonWriter& json, const char* key, const std::vector<Sig
   json.end_array();
 }
 
-constexpr const char* kUsed = "used here";
-
-std::string use_of(const kernels::StoredFormsSummary& stored) {
-  const std::string wanted = kernels::packing_tag(device::open(Device::cpu()));
-  return stored.tag == wanted ? kUsed : fmt::format("not used here, which is {}", wanted);
-}
+/// What the tag of forms must be for this process to use them.
+std::string tag_wanted() { return kernels::packing_tag(device::open(Device::cpu())); }
 
 void print_summary(const Module& module) {
   const auto& plan = *module.impl()->plan;
@@ -86,8 +82,11 @@ void print_summary(const Module& module) {
   print_entries("outputs", module.outputs());
   if (!plan.states.empty()) fmt::print("state\n");
   for (const auto& state : plan.states) fmt::print("  {} {} [{}]\n", state.name, name(state.initial.dtype()), fmt::join(state.initial.sizes(), ", "));
-  if (const auto stored = kernels::summarize_stored_forms(plan); stored.count > 0)
-    fmt::print("packed weights\n  {} forms, {:.1f} MB, for {}: {}\n", stored.count, static_cast<double>(stored.bytes) / 1e6, stored.tag, use_of(stored));
+  if (const auto stored = kernels::summarize_stored_forms(plan); stored.count > 0) {
+    const std::string wanted = tag_wanted();
+    fmt::print("packed weights\n  {} forms, {:.1f} MB, for {}: {}\n", stored.count, static_cast<double>(stored.bytes) / 1e6, stored.tag,
+               stored.tag == wanted ? "used here" : fmt::format("not used here, which is {}", wanted));
+  }
   fmt::print("commands by op\n");
   for (const auto& [op, count] : command_counts(plan)) fmt::print("  {:<20} {}\n", op, count);
   fmt::print("segments\n");
@@ -116,7 +115,7 @@ void print_json(const Module& module, const exec::MemoryReport& m) {
   json.end_array();
   const auto stored = kernels::summarize_stored_forms(plan);
   json.key("packed_weights").begin_object().field("forms", stored.count).field("bytes", stored.bytes).field("tag", stored.tag);
-  json.field("used_here", stored.count > 0 && use_of(stored) == kUsed).end_object();
+  json.field("used_here", stored.count > 0 && stored.tag == tag_wanted()).end_object();
   json.key("memory").begin_object();
   json.field("weights", m.weight_bytes).field("state", m.state_bytes).field("inputs", m.input_bytes).field("outputs", m.output_bytes);
   json.field("arena", m.arena_bytes)
@@ -147,7 +146,7 @@ int inspect(const InspectFlags& flags) {
     fmt::print("{}", flags.json ? plan_json(module, flags.compile.arch) : plan::print(plan) + plan_text(module, flags.compile.arch));
     return kOk;
   }
-  const auto memory = exec::report_memory(plan);
+  const auto memory = exec::report_memory(module.impl()->executable->plan());
   if (flags.json)
     print_json(module, memory);
   else if (flags.memory)

@@ -33,6 +33,10 @@ struct Step {
     keep_bound,
     run_bound,
     drop_bound,
+    overlap,
+    reload,
+    failing_budget,
+    failing_module,
     kKinds
   };
   int kind = call;

@@ -1,13 +1,18 @@
 // What is on, and what must hold after every step.
 #include "runtime/mode_checker/world.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "device/current.h"
+#include "support/faulty_device.h"
 
 namespace reprise::test::checker {
 
-World::World(bool shared) : shared_(shared) {
+World::World(bool shared, std::function<void()> settle) : shared_(shared), settle_(std::move(settle)) {
   for (int p = 0; p < kPrograms; ++p)
-    programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, 0, false, {}, {}, {}});
+    programs_.push_back({make_program(static_cast<Program>(p)), Values(4), kWeightBytes[p], CudaGraphStrategy::disabled, 0, false, {}, 0, {}, {}});
   for (int i = 0; i < 2; ++i) streams_.emplace_back(checked_device());
 }
 World::~World() {
@@ -56,7 +61,25 @@ std::optional<int> World::choose_profile(unsigned module, unsigned n) {
   return programs_[module].profile = chosen;
 }
 
+unsigned World::batch_of(const Step& step) {
+  const auto& buckets = options(step.module).buckets;
+  if (step.kind != Step::call || !is_recorded(step) || step.n == 0 || step.module != kRows) return step.n;
+  const auto bucket = std::lower_bound(buckets.begin(), buckets.end(), step.n);
+  if (bucket == buckets.end()) return step.n;
+  const auto batch = static_cast<unsigned>(*bucket);
+  const auto now = profile(step.module);
+  return (now.fixed ? fits(now.active, step.n) && fits(now.active, batch) : fits(0, batch) || fits(1, batch)) ? batch : step.n;
+}
+
 void World::take(const Step& step) {
+  const std::uint64_t uses = uses_of_other_device();
+  used_other_ = false;
+  take_one(step);
+  check_rules();
+  if (!used_other_) expect(uses_of_other_device() == uses, "a device was used that is not the module's");
+}
+
+void World::take_one(const Step& step) {
   switch (step.kind) {
     case Step::call:
     case Step::run:
@@ -80,7 +103,7 @@ void World::take(const Step& step) {
       open_streaming(step);
       break;
     case Step::set_budget:
-      set_budget(step);
+      if (Scope* scope = streaming(step.module)) set_budget(*scope, step.choice);
       break;
     case Step::close_scope:
       close_scope(step);
@@ -96,6 +119,7 @@ void World::take(const Step& step) {
       at(step).total = Values(4);
       break;
     case Step::set_state:
+      if (is_pure(step.module)) break;
       at(step).total = Values(4, static_cast<float>(step.choice));
       at(step).module.set_state("total", floats(at(step).total));
       break;
@@ -123,8 +147,19 @@ void World::take(const Step& step) {
     case Step::drop_bound:
       bound_[step.module].reset();
       break;
+    case Step::overlap:
+      overlap(step);
+      break;
+    case Step::reload:
+      reload(step);
+      break;
+    case Step::failing_budget:
+      failing_budget(step);
+      break;
+    case Step::failing_module:
+      failing_module(step);
+      break;
   }
-  check_rules();
 }
 
 void World::check_rules() {
@@ -136,6 +171,30 @@ void World::check_rules() {
   expect(runtime::current_device(checked_device().type) == current_, "the caller's current device changed");
   for (unsigned m = 0; m < kPrograms && !shared_; ++m) expect(programs_[m].module.active_profile() == profile(m).active, "the active profile");
   for (const Kept& kept : kept_) expect(read(kept.tensor) == kept.want, "a result of an earlier call changed");
+  check_memory();
+}
+
+std::size_t World::weight_pages() const {
+  std::size_t pages = card_->committed();
+  for (const auto& program : programs_) {
+    const auto use = program.module.memory();
+    pages -= use.arena_committed_bytes + use.slot_bytes;
+  }
+  return pages;
+}
+
+void World::check_memory() const {
+  if (card_ == nullptr || shared_) return;
+  constexpr std::size_t kRoom = 256, kPart = 16, kNumber = 4;  // of a weight; and its bytes
+  std::size_t want = 0, pinned = 0;
+  for (const auto& program : programs_) {
+    const auto use = program.module.memory();
+    want += kRoom * (use.weight_bytes / kPart + use.weight_bytes % kPart / kNumber);
+    pinned += use.pinned_bytes;
+    expect(use.weight_bytes + use.pinned_bytes == static_cast<std::size_t>(program.weight_bytes), "weights that are nowhere");
+  }
+  expect(weight_pages() == want, fmt::format("the device holds other memory than its modules (got {}, want {})", weight_pages(), want));
+  expect(card_->held(device::MemoryKind::pinned) >= pinned, "weights that are streamed from nowhere");
 }
 
 }  // namespace reprise::test::checker

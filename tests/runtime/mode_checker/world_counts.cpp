@@ -5,7 +5,7 @@ namespace reprise::test::checker {
 
 void World::check_counts(const Step& step, int profile_taken, const ModuleStats& before, const ModuleStats& after, bool owned) {
   const auto now = options(step.module);
-  const bool native = is_native(step), recorded = is_recorded(step);
+  const bool native = is_native(step.module), recorded = is_recorded(step);
   const auto replays = after.replays - before.replays;
   expect(after.calls == before.calls + 1 && after.failed_calls == before.failed_calls, "calls");
   if (!recorded || now.max_recording_bytes == 1) expect(after.records == before.records, "recorded out of mode");

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "device/current.h"
+#include "support/faulty_device.h"
 
 namespace reprise::test::checker {
 
@@ -31,6 +32,7 @@ void World::open_graphs(const Step& step) {
   options.max_recordings = 1 + step.choice % 4;
   if (step.choice % 5 == 0) options.max_recording_bytes = 1;
   if (step.form % 4 == 0) options.cuda_graph_strategy = step.form % 8 == 0 ? CudaGraphStrategy::disabled : CudaGraphStrategy::whole_graph_capture;
+  if (step.form % 6 == 1) options.buckets = step.choice % 2 == 0 ? std::vector<std::int64_t>{4} : std::vector<std::int64_t>{2, 5};
   if (step.choice % 7 == 0) options.on_uncapturable = runtime::OnUncapturable::error;
   const bool strict = options.on_uncapturable == runtime::OnUncapturable::error;
   if (strict) options.max_recording_bytes = CudaGraphOptions{}.max_recording_bytes;
@@ -96,18 +98,24 @@ void World::close_scope(const Step& step) {
     }
   }
   if (budget(module) != before) closed.held.clear();
-  if (graphs && !shared_) expect(closed.module.stats().recordings_held == 0, "recordings outlive their scope");
+  if (!graphs) return;
+  if (shared_) settle_();  // calls in flight end as they began
+  if (!shared_ || (mode() == CudaGraphsMode::standard && !is_native(module)))
+    expect(closed.module.stats().recordings_held == 0, "recordings outlive their scope");
 }
 
-void World::set_budget(const Step& step) {
-  for (auto it = scopes_.rbegin(); it != scopes_.rend(); ++it) {
-    if (it->module != step.module || !it->budget) continue;
-    const std::int64_t budgets[] = {0, 4, 20, 33, at(step).weight_bytes}, before = *it->budget;
-    it->budget = budgets[step.choice % std::size(budgets)];
-    static_cast<runtime::WeightStreamingScope&>(*it->guard).set_device_budget(*it->budget);
-    if (*it->budget != before) at(step).held.clear();
-    return;
-  }
+Scope* World::streaming(unsigned module) {
+  for (auto it = scopes_.rbegin(); it != scopes_.rend(); ++it)
+    if (it->module == module && it->budget) return &*it;
+  return nullptr;
+}
+
+void World::set_budget(Scope& scope, unsigned choice) {
+  Checked& checked = programs_[scope.module];
+  const std::int64_t budgets[] = {0, 4, 20, 33, checked.weight_bytes}, before = *scope.budget;
+  scope.budget = budgets[choice % std::size(budgets)];
+  if (*scope.budget != before) checked.held.clear();
+  static_cast<runtime::WeightStreamingScope&>(*scope.guard).set_device_budget(*scope.budget);
 }
 
 void World::set_mode(const Step& step) {
@@ -131,14 +139,70 @@ void World::set_current(const Step& step) {
 
 void World::replicate(const Step& step) {
   if (shared_ || newest(step.module, [](const Scope&) { return true; }) != nullptr) return;
+  replace(step, at(step).module.to(checked_device()));
+  expect(at(step).module.cuda_graph_strategy() == at(step).strategy, "a replica's settings");
+}
+
+void World::reload(const Step& step) {
+  if (shared_) return;
+  const auto program = static_cast<Program>(step.module);
+  if (step.form % 4 != 0) {
+    if (newest(step.module, [](const Scope&) { return true; }) != nullptr) return;
+    replace(step, load_program(program));
+    at(step).profile = 0;
+    return at(step).module.set_cuda_graph_strategy(at(step).strategy);
+  }
+  try {
+    load_broken_program(program);
+  } catch (const FormatError&) {
+    return;
+  }
+  expect(false, "a broken file was loaded");
+}
+
+void World::replace(const Step& step, Module by) {
   Checked& checked = at(step);
-  checked.module = checked.module.to(checked_device());
+  checked.module = std::move(by);
   bound_[step.module].reset();
   checked.total = Values(4);
   checked.held.clear();
   checked.changed = false;
   checked.last_y = {};
-  expect(checked.module.cuda_graph_strategy() == checked.strategy, "a replica's settings");
+}
+
+bool World::fails(const Step& step, const std::function<void()>& action) {
+  constexpr FaultyDevice::Operation kOperations[] = {FaultyDevice::allocation, FaultyDevice::commit, FaultyDevice::copying};
+  auto& fail_at = card_->fail_at[kOperations[step.form % std::size(kOperations)]];
+  fail_at = static_cast<int>(1 + step.form / 3 % 6);
+  bool failed = false;
+  try {
+    action();
+  } catch (const Error&) {
+    failed = true;
+  }
+  fail_at = 0;
+  return failed;
+}
+
+void World::failing_budget(const Step& step) {
+  if (card_ == nullptr || shared_) return;
+  if (streaming(step.module) == nullptr) open_streaming(step);
+  Scope& scope = *streaming(step.module);
+  set_budget(scope, step.choice / 5);
+  const std::size_t before = weight_pages();
+  if (!fails(step, [&] { set_budget(scope, step.choice); })) return;
+  programs_[step.module].held.clear();
+  expect(weight_pages() <= before, "a change of the budget that failed keeps memory");
+  call_plainly(step.module);
+  set_budget(scope, step.choice);
+}
+
+void World::failing_module(const Step& step) {
+  if (card_ == nullptr || shared_) return;
+  const auto held = [&] { return card_->held() + card_->held(device::MemoryKind::pinned); };
+  const std::size_t before = held();
+  (void)fails(step, [&] { (void)make_program(static_cast<Program>(step.module)); });
+  expect(held() == before, "a module that was not made holds memory");
 }
 
 }  // namespace reprise::test::checker

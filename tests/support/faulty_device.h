@@ -18,7 +18,8 @@ namespace reprise::test {
 class FaultyDevice final : public ForwardingDevice {
  public:
   enum Operation { allocation, commit, launch, recording, replay, copying, event, kOperations };
-  explicit FaultyDevice(bool has_own_memory = false) : has_own_memory_(has_own_memory) {}
+  /// `page`: what pages of its reservations are rounded to; the host's pages have a multiple of that.
+  explicit FaultyDevice(bool has_own_memory = false, std::size_t page = 4096) : has_own_memory_(has_own_memory), page_(page) {}
 
   std::atomic<bool> refuse_recording = false;  // `record` throws
   std::atomic<int> lying_slot = -1;            // replays negate the first float behind this slot afterwards
@@ -101,25 +102,33 @@ class FaultyDevice final : public ForwardingDevice {
     Counted(std::unique_ptr<device::Reservation> inner, FaultyDevice& device) : inner_(std::move(inner)), device_(device) {}
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
-    ~Counted() override { device_.committed_ -= inner_->committed(); }
+    ~Counted() override { device_.committed_ -= committed_; }
     [[nodiscard]] std::byte* base() const override { return inner_->base(); }
     [[nodiscard]] std::size_t reserved() const override { return inner_->reserved(); }
-    [[nodiscard]] std::size_t committed() const override { return inner_->committed(); }
+    [[nodiscard]] std::size_t committed() const override { return committed_; }
     void commit(std::size_t bytes) override {
-      const std::size_t before = inner_->committed();
-      if (bytes > before && device_.fails(FaultyDevice::commit)) throw OutOfMemory("[test/commit] refused");
-      inner_->commit(bytes);
-      device_.committed_ += inner_->committed() - before;
+      const std::size_t want = in_pages(bytes);
+      if (want <= committed_) return;
+      if (device_.fails(FaultyDevice::commit)) throw OutOfMemory("[test/commit] refused");
+      inner_->commit(want);
+      device_.committed_ += want - committed_;
+      committed_ = want;
       device_.note_peak();
     }
     void trim(std::size_t bytes) override {
-      const std::size_t before = inner_->committed();
-      inner_->trim(bytes);
-      device_.committed_ -= before - inner_->committed();
+      const std::size_t want = in_pages(bytes);
+      if (want >= committed_) return;
+      std::memset(base() + want, 0xee, committed_ - want);
+      inner_->trim(want);
+      device_.committed_ -= committed_ - want;
+      committed_ = want;
     }
 
    private:
+    [[nodiscard]] std::size_t in_pages(std::size_t bytes) const { return (bytes + device_.page_ - 1) / device_.page_ * device_.page_; }
+
     std::unique_ptr<device::Reservation> inner_;
+    std::size_t committed_ = 0;
     FaultyDevice& device_;
   };
 
@@ -160,6 +169,7 @@ class FaultyDevice final : public ForwardingDevice {
   };
 
   bool has_own_memory_;
+  std::size_t page_;
   std::mutex mutex_;
   std::map<void*, std::size_t> sizes_;
   std::array<std::atomic<std::size_t>, 2> held_{};
