@@ -4,7 +4,9 @@
 #include <thread>
 
 #include "base/check.h"
+#include "exec/sums_in_place.h"
 #include "kernels/provider.h"
+#include "plan/commands.h"
 
 namespace reprise::exec {
 namespace {
@@ -28,7 +30,7 @@ sym::SymbolTable widest_ranges(const plan::Plan& plan) {
 
 Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<void* const> states, kernels::StepMaker step_maker,
                        const kernels::ForeignKernels& foreign)
-    : plan_(std::move(plan)),
+    : plan_(device->host_visible() ? place_sums(std::move(plan)) : std::move(plan)),
       device_(std::move(device)),
       schedule_(make_schedule(*plan_)),
       binder_(*plan_),
@@ -39,9 +41,9 @@ Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<v
       input_buffers_(plan_->inputs.size()),
       output_buffers_(plan_->outputs.size(), -1) {
   REPRISE_CHECK(!plan_->blocks.empty(), FormatError, "[run/load] the plan has no blocks");
-  for (const auto& block : plan_->blocks)
-    for (const auto& command : block.commands)
-      if (command.op == core::Op::foreign) foreign_.try_emplace(command.attrs.text("name"), foreign.find(command.attrs.text("name")));
+  plan::for_each_command(*plan_, [&](const plan::Command& command) {
+    if (command.op == core::Op::foreign) foreign_.try_emplace(command.attrs.text("name"), foreign.find(command.attrs.text("name")));
+  });
   bind_buffers(states);
   for (std::size_t i = 0; i < plan_->outputs.size(); ++i) {
     const bool tensor = plan_->outputs[i].kind == plan::OutputSpec::Kind::tensor;

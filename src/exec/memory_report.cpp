@@ -49,6 +49,7 @@ MemoryReport report_memory(const plan::Plan& plan) {
     const auto bytes = bytes_at_opt(buffer.size_bytes, plan);
     switch (buffer.kind) {
       case plan::BufferKind::temp:
+        if (buffer.last < 0) break;  // nothing touches it
         report.temp_bytes += bytes;
         lives.push_back({bytes, buffer.first, buffer.last});
         break;

@@ -44,23 +44,15 @@ class HostFetch final : public FetchStep {
   Pages pages_, next_;
 };
 
-/// Behind a command that read rows of a weight where it lies, or a stored form.
-class DropStep final : public device::Step {
+/// Pages are dropped behind a command that read rows of a weight where it lies, or a stored form; before a command, those that a later one reads are expected.
+class PagesStep final : public device::Step {
  public:
-  explicit DropStep(Pages pages) : pages_(pages) {}
-  void run(void* const*) const override { base::drop_pages(pages_.begin, pages_.bytes); }
+  using Advise = void (*)(const void*, std::size_t) noexcept;
+  PagesStep(Advise advise, Pages pages) : advise_(advise), pages_(pages) {}
+  void run(void* const*) const override { advise_(pages_.begin, pages_.bytes); }
 
  private:
-  Pages pages_;
-};
-
-/// Before a command: what a later one reads.
-class ExpectStep final : public device::Step {
- public:
-  explicit ExpectStep(Pages pages) : pages_(pages) {}
-  void run(void* const*) const override { base::expect_pages(pages_.begin, pages_.bytes); }
-
- private:
+  Advise advise_;
   Pages pages_;
 };
 
@@ -89,7 +81,7 @@ class Arranger {
       const std::size_t first = next_stored_;
       find_stored(built_[i]);
       push(std::move(built_[i].step), command);
-      for (std::size_t s = first; s < next_stored_; ++s) push(std::make_unique<DropStep>(stored_[s]), nullptr);
+      for (std::size_t s = first; s < next_stored_; ++s) push_pages(base::drop_pages, stored_[s]);
       if (on_host_) drop_behind(*command);
       if (k == readers_.size() || readers_[k] != i) continue;
       if (k + slots_ < readers_.size()) copy_for(k + slots_);
@@ -104,9 +96,11 @@ class Arranger {
     result_.commands.push_back(command);
   }
 
+  void push_pages(PagesStep::Advise advise, const Pages& pages) { push(std::make_unique<PagesStep>(advise, pages), nullptr); }
+
   static std::size_t bytes_of(const BuiltStep& step) {
     std::size_t bytes = 0;
-    for (const auto& copy : step.copies) bytes += copy.stored == nullptr ? room_for_copy(copy.bytes) : 0;
+    for (const auto& copy : step.copies) bytes += copy.stored == nullptr ? room_for_weight(copy.bytes) : 0;
     return bytes;
   }
 
@@ -117,7 +111,7 @@ class Arranger {
       result_.places.push_back({copy.slot, offset});
       result_.copied_bytes += copy.bytes;
       push(fetch(copy), nullptr);
-      offset += room_for_copy(copy.bytes);
+      offset += room_for_weight(copy.bytes);
     }
   }
 
@@ -127,7 +121,7 @@ class Arranger {
       if (copy.stored == nullptr) continue;
       result_.places.push_back({.slot = copy.slot, .stored = copy.stored});
       result_.copied_bytes += copy.bytes;
-      if (++next_stored_ < stored_.size()) push(std::make_unique<ExpectStep>(stored_[next_stored_]), nullptr);
+      if (++next_stored_ < stored_.size()) push_pages(base::expect_pages, stored_[next_stored_]);
     }
   }
 
@@ -141,7 +135,7 @@ class Arranger {
 
   void drop_behind(const plan::Command& command) {
     for (const auto& operand : command.inputs)
-      if (weights_.dropped[static_cast<std::size_t>(operand.buffer)]) push(std::make_unique<DropStep>(pages_of(executable_, operand.buffer)), nullptr);
+      if (weights_.dropped[static_cast<std::size_t>(operand.buffer)]) push_pages(base::drop_pages, pages_of(executable_, operand.buffer));
   }
 
   const Executable& executable_;

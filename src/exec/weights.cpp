@@ -5,17 +5,13 @@
 #include <map>
 #include <utility>
 
+#include "plan/commands.h"
+
 namespace reprise::exec {
 namespace {
 
 /// Of which input 0 is read by rows that data picks.
 bool picks_rows(core::Op op) { return op == core::Op::index || op == core::Op::gather; }
-
-template <class F>
-void for_each_command(const plan::Plan& plan, F&& visit) {
-  for (const auto& block : plan.blocks)
-    for (const auto& command : block.commands) visit(command);
-}
 
 std::vector<bool> residents(const WeightSet& set) {
   std::vector<bool> result;
@@ -58,21 +54,21 @@ void WeightStore::find_pieces(const kernels::StoredForms& stored) {
     const auto& weight = plan_.weights.at(static_cast<std::size_t>(buffer.index));
     const auto* data = weight.data.data_as<const std::byte>();
     const auto [entry, fresh] = known.try_emplace({data, weight.data.nbytes()}, static_cast<int>(pieces_.size()));
-    if (fresh) pieces_.push_back({data, weight.data.nbytes(), weight.mapped, !stored.of(data, weight.data.nbytes()).empty(), {}});
+    if (fresh) {
+      pieces_.push_back({data, weight.data.nbytes(), weight.mapped, {}});
+      weights_.push_back({.bytes = weight.data.nbytes(), .engine = -1, .uses = 0, .stored = stored.has(data, weight.data.nbytes())});
+      total_ += weight.data.nbytes();
+    }
     piece_of_[id] = entry->second;
     pieces_[static_cast<std::size_t>(entry->second)].buffers.push_back(static_cast<plan::BufferId>(id));
   }
 }
 
 void WeightStore::find_readers() {
-  for (const Piece& piece : pieces_) {
-    weights_.push_back({.bytes = piece.bytes, .engine = -1, .uses = 0, .read_in_place = false, .stored = piece.stored});
-    total_ += piece.bytes;
-  }
   std::vector<bool> only_rows(pieces_.size(), true);
-  for_each_command(plan_, [&](const plan::Command& command) { note_reader(command, only_rows); });
+  plan::for_each_command(plan_, [&](const plan::Command& command) { note_reader(command, only_rows); });
   for (std::size_t i = 0; i < weights_.size(); ++i) {
-    weights_[i].read_in_place = weights_[i].uses == 0 || only_rows[i] || pieces_[i].stored;
+    weights_[i].read_in_place = weights_[i].uses == 0 || only_rows[i];
     if (weights_[i].engine < 0) weights_[i].engine = engine_of(0);
   }
 }
@@ -168,7 +164,7 @@ WeightSet::Piece WeightStore::place(std::size_t piece, bool resident, const Chan
   const WeightSet::Piece* before = change.before == nullptr ? nullptr : &change.before->pieces[piece];
   const bool same = before != nullptr && before->resident == resident;
   if (same && (before->block == nullptr || before->block.get() != change.emptied)) return *before;
-  const auto& [data, bytes, mapped, stored, buffers] = pieces_[piece];
+  const auto& [data, bytes, mapped, buffers] = pieces_[piece];
   if (device_->host_visible()) return {.resident = resident};
   if (!resident) {
     auto pinned = std::make_shared<device::Allocation>(device_, bytes, device::MemoryKind::pinned);
@@ -183,16 +179,16 @@ WeightSet::Piece WeightStore::place(std::size_t piece, bool resident, const Chan
 }
 
 void WeightStore::point_at(std::size_t index, WeightSet& set) const {
-  const auto& [data, bytes, mapped, stored, buffers] = pieces_[index];
+  const auto& [data, bytes, mapped, buffers] = pieces_[index];
   const auto& [address, resident, block, pinned] = set.pieces[index];
-  if (block != nullptr) set.blocks[block] += WeightBlock::room_for(bytes);
+  if (block != nullptr) set.blocks[block] += room_for_weight(bytes);
   if (resident) set.resident_bytes += bytes;
   if (pinned != nullptr) set.pinned_bytes += bytes;
   for (const auto id : buffers) {
     const auto slot = static_cast<std::size_t>(id);
     set.addresses[slot] = address != nullptr ? address : const_cast<std::byte*>(data);
     // A command that finds no stored form of its own copies, whatever the others do.
-    set.copied[slot] = !resident && (!weights_[index].read_in_place || stored);
+    set.copied[slot] = !resident && !weights_[index].read_in_place;
     set.dropped[slot] = !resident && !set.copied[slot] && mapped && address == nullptr;
   }
 }

@@ -79,7 +79,7 @@ class WeightStore {
   struct Piece {
     const std::byte* data = nullptr;
     std::size_t bytes = 0;
-    bool mapped = false, stored = false;
+    bool mapped = false;
     std::vector<plan::BufferId> buffers;
   };
 

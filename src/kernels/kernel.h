@@ -98,8 +98,8 @@ struct StepSpec {
   std::shared_ptr<const ForeignKernel> foreign = nullptr;
 };
 
-/// An input and an output with the same slot, offset, sizes and strides may be the same memory (re-inplaced scatter, index_put, write_view, pointwise): kernels
-/// skip copying the base then. No other overlap occurs. Scratch: `Step::scratch_bytes()` bytes, 64-byte aligned, in binding slot `Step::scratch_slot`.
+/// An input and an output with the same slot, offset, sizes and strides may be the same memory (re-inplaced scatter, index_put, write_view, pointwise, on the
+/// host an epilogue's summand): kernels skip copying the base then. No other overlap. Scratch: `Step::scratch_bytes()` bytes, aligned to 64, `scratch_slot`.
 using StepMaker = std::function<std::unique_ptr<device::Step>(const StepSpec&)>;
 
 /// The reference back end: one plain kernel per core op, every dtype, any strides. Throws UnsupportedOp for control ops (cond, while_loop, write), which the

@@ -57,12 +57,10 @@ const std::byte* StoredForms::find(const void* weight, std::string_view form, st
   return found == forms_.end() || found->second.size() != bytes ? nullptr : found->second.data();
 }
 
-std::vector<std::span<const std::byte>> StoredForms::of(const void* weight, std::size_t bytes) const {
+bool StoredForms::has(const void* weight, std::size_t bytes) const {
   const auto* begin = static_cast<const std::byte*>(weight);
-  std::vector<std::span<const std::byte>> all;
-  for (auto it = forms_.lower_bound({begin, std::string()}); it != forms_.end() && std::less<>()(it->first.first, begin + bytes); ++it)
-    all.push_back(it->second);
-  return all;
+  const auto first = forms_.lower_bound({begin, std::string()});
+  return first != forms_.end() && std::less<>()(first->first.first, begin + bytes);
 }
 
 StoredFormsSummary summarize_stored_forms(const plan::Plan& plan) {

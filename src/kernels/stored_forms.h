@@ -23,14 +23,12 @@ struct Packing;
 /// Immutable; the plan must outlive it.
 class StoredForms {
  public:
-  StoredForms() = default;
   /// Those of the plan's sections, if their tag is `tag`. What does not fit the plan, or is cut short, is left out.
   StoredForms(const plan::Plan& plan, std::string_view tag);
   /// The form of what begins at `weight`; aligned to 64 bytes. Null: there is none of that size.
   [[nodiscard]] const std::byte* find(const void* weight, std::string_view form, std::size_t bytes) const;
-  /// Those of what lies in [weight, weight + bytes).
-  [[nodiscard]] std::vector<std::span<const std::byte>> of(const void* weight, std::size_t bytes) const;
-  [[nodiscard]] bool empty() const { return forms_.empty(); }
+  /// Of anything that begins in [weight, weight + bytes).
+  [[nodiscard]] bool has(const void* weight, std::size_t bytes) const;
 
  private:
   static constexpr std::size_t kAlignment = 64;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sym/layout.h"
+
 namespace reprise::lower {
 
 namespace {
@@ -62,14 +64,8 @@ const ir::Node* Placement::producer(ValueId root) const {
   return it == producers_.end() ? nullptr : it->second;
 }
 
-// Element by element in the same places. A dimension of size 1 may have any stride.
-static bool lies_alike(const ir::Value& a, const ir::Value& b) {
-  if (!sym::equal(a.sizes, b.sizes)) return false;
-  for (std::size_t d = 0; d < a.sizes.size(); ++d) {
-    if (!(a.sizes[d] == sym::Expr(1)) && !(a.strides[d] == b.strides[d])) return false;
-  }
-  return true;
-}
+// Element by element in the same places.
+static bool lies_alike(const ir::Value& a, const ir::Value& b) { return sym::same_layout(a.sizes, a.strides, b.sizes, b.strides); }
 
 ValueId Placement::candidate(const ir::Node& node, ValueId y, std::size_t operand) const {
   const auto x = node.inputs[operand];

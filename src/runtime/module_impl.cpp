@@ -8,6 +8,7 @@
 #include "kernels/ahead.h"
 #include "kernels/provider.h"
 #include "kernels/stored_forms.h"
+#include "plan/commands.h"
 #include "runtime/again.h"
 #include "runtime/arguments.h"
 #include "runtime/call.h"
@@ -100,12 +101,12 @@ namespace {
 
 template <class Given>
 std::vector<Argument> call_with(Module::Impl& impl, std::span<const Given> inputs) {
-  if (impl.modes.has_buckets())
-    if (auto padded = impl.buckets.pad(impl, inputs)) return padded->cut(call_with(impl, std::span<const Given>(padded->inputs)));
-  runtime::Call call(impl, inputs);
+  runtime::CallStart start(impl);
+  const auto padded = impl.buckets.pad(impl, start.modes, inputs);
+  runtime::Call call(impl, std::move(start), padded ? std::span<const Given>(padded->inputs) : inputs);
   runtime::Results results(*impl.plan, impl.device, call);
   call.run();
-  return results.take();
+  return padded ? padded->cut(results.take()) : results.take();
 }
 
 }  // namespace
@@ -118,12 +119,13 @@ void Module::Impl::run(std::span<const Tensor> inputs, std::span<const Tensor> o
 
 void Module::Impl::run_in(std::span<const Tensor> inputs, std::span<const Tensor> outputs, device::Stream* stream) {
   if (modes.has_buckets()) buckets.pass("caller_outputs");
-  if (runtime::repeat(*this, inputs, outputs, stream)) return;
+  std::optional<exec::CallSignature> signature;
+  if (runtime::repeat(*this, inputs, outputs, stream, signature)) return;
   runtime::Call call(*this, inputs, stream);
   call.place(outputs);
   runtime::attach_outputs(*plan, device->id(), call, outputs);
   call.run();
-  if (call.modes().recorded && !call.is_staged()) call.context().remembered.note({inputs, outputs}, call.profile());
+  if (signature && call.modes().recorded && !call.is_staged()) call.context().remembered.note(*signature, call.profile());
 }
 
 void Module::Impl::enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream) {
@@ -184,10 +186,10 @@ namespace runtime {
 
 void require_foreign_kernels(const plan::Plan& plan, const LoadOptions& options) {
   const kernels::ForeignKernels kernels(options.foreign_kernels);
-  for (const auto& block : plan.blocks)
-    for (const auto& command : block.commands)
-      REPRISE_CHECK(command.op != core::Op::foreign || kernels.find(command.attrs.text("name")) != nullptr, UnsupportedOp, "[run/load] {}",
-                    kernels::ForeignKernels::missing(command.attrs.text("name")));
+  plan::for_each_command(plan, [&](const plan::Command& command) {
+    REPRISE_CHECK(command.op != core::Op::foreign || kernels.find(command.attrs.text("name")) != nullptr, UnsupportedOp, "[run/load] {}",
+                  kernels::ForeignKernels::missing(command.attrs.text("name")));
+  });
 }
 
 Module make_module(plan::PlanPtr plan, const LoadOptions& options) {

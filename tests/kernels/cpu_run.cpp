@@ -32,10 +32,11 @@ Tensor channels_last(const Tensor& t) {
 }
 
 OperandRef CpuRun::operand(const Tensor& tensor) {
-  OperandRef ref{.dtype = tensor.dtype(), .slot = static_cast<int>(bindings_.size()), .rank = static_cast<int>(tensor.rank())};
+  const auto slot = std::find(bindings_.begin(), bindings_.end(), tensor.data()) - bindings_.begin();
+  OperandRef ref{.dtype = tensor.dtype(), .slot = static_cast<int>(slot), .rank = static_cast<int>(tensor.rank())};
   std::copy(tensor.sizes().begin(), tensor.sizes().end(), ref.sizes.begin());
   std::copy(tensor.strides().begin(), tensor.strides().end(), ref.strides.begin());
-  bindings_.push_back(tensor.data());
+  if (slot == std::ssize(bindings_)) bindings_.push_back(const_cast<void*>(tensor.data()));
   return ref;
 }
 

@@ -41,7 +41,7 @@ class CpuRun {
  public:
   explicit CpuRun(CpuRunOptions options) : options_(std::move(options)) {}
 
-  /// A tensor as an operand; it must outlive the run.
+  /// A tensor as an operand; it must outlive the run. Those that begin at one address share a slot.
   OperandRef operand(const Tensor& tensor);
   using Make = std::function<std::unique_ptr<device::Step>(const StepSpec& spec)>;
   /// `make` may give null. All must outlive the run.

@@ -78,6 +78,13 @@ Command with_addend(Command c) {
   return c;
 }
 
+/// The result goes where the addend lies.
+Command in_place(Command c) {
+  c = with_addend(std::move(c));
+  c.y = c.inputs.back();
+  return c;
+}
+
 Values expected(const Command& c) {
   core::Attrs attrs = c.attrs;
   if (attrs.has("epilogue")) attrs.set("epilogue", add_relu(DType::f64));
@@ -91,6 +98,8 @@ Values expected(const Command& c) {
 /// By every candidate that takes it. Adds the names of these.
 void check_candidates(const Command& c, int threads, std::set<std::string>& names) {
   const Values oracle = expected(c);
+  const bool over_addend = c.inputs.back().data() == c.y.data();
+  const Tensor before = over_addend ? c.y.to(DType::f64) : Tensor::zeros(c.y.sizes(), DType::f64);
   Contractions kernels;
   std::vector<std::string> all{"reference"};
   c.bind(threads, [&](const StepSpec& spec) {
@@ -109,7 +118,7 @@ void check_candidates(const Command& c, int threads, std::set<std::string>& name
     });
     if (!made) continue;
     names.insert(name.substr(0, name.find(':')));
-    tensor::copy_into(c.y, Tensor::zeros(c.y.sizes(), c.y.dtype()));
+    tensor::copy_into(c.y, before.to(c.y.dtype()));
     run.run();
     expect_near(c.y, oracle, name.starts_with("winograd") ? 3e-5 : tolerance(c.y.dtype()), name + ", " + std::string(cpu_isa()));
   }
@@ -125,6 +134,7 @@ TEST(CpuCandidates, AllGiveTheSame) {
                                  conv(160, 64, 40, 1, 1, dtype)}) {
           check_candidates(c, threads, names);
           check_candidates(with_addend(c), threads, names);
+          check_candidates(in_place(c), threads, names);
         }
       }
       const bool tiles = std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.starts_with("gemm_"); });

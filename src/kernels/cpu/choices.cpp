@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/isa.h"
 #include "kernels/machine.h"
 #include "reprise/device.h"
@@ -11,8 +13,10 @@ namespace reprise::kernels::cpu {
 std::string choice_key(const StepSpec& spec, const std::string& library_version) {
   constexpr int kCandidates = 1;  // grows with what competes, so that choices among fewer are made again
   constexpr std::int64_t kAlignment = 64;
-  return fmt::format("{}{}, {}, {}, {} threads, {}: {}", kKeyBegin, kCandidates, processor_name(), cpu_isa(), spec.threads, library_version,
-                     describe_command(spec, kAlignment));
+  const int to = spec.outputs.empty() ? -1 : spec.outputs.front().slot;
+  const bool in_place = std::ranges::any_of(spec.inputs, [&](const OperandRef& input) { return input.slot == to; });
+  return fmt::format("{}{}, {}, {}, {} threads, {}: {}{}", kKeyBegin, kCandidates, processor_name(), cpu_isa(), spec.threads, library_version,
+                     describe_command(spec, kAlignment), in_place ? " in place" : "");
 }
 
 Choices& machine_choices() {

@@ -18,6 +18,8 @@ struct Contraction {
 
   /// With the whole epilogue, which the attributes hold. nullopt: a function that has no name.
   static std::optional<Contraction> fused(const StepSpec& spec);
+  /// What is added lies where the result goes.
+  [[nodiscard]] bool is_in_place() const { return addend != nullptr && addend->slot == spec.outputs.front().slot; }
 };
 
 /// A weight: its content never changes (StepSpec::fixed).

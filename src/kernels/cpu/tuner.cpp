@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -38,7 +39,7 @@ struct Effort {
   std::int64_t least = 0;  // multiplications of a command that is worth it
 };
 constexpr std::array<Effort, 6> kEfforts = {
-    {{}, {0.5, 5, false, 1 << 23}, {1, 5, false, 1 << 21}, {2.5, 7, true, 1 << 20}, {10, 15, true, 1 << 19}, {60, 31, true, 1 << 16}}};
+    {{}, {0.5, 5, false, 1 << 23}, {1, 5, false, 1 << 21}, {6, 7, true, 1 << 20}, {10, 15, true, 1 << 19}, {60, 31, true, 1 << 16}}};
 
 const Effort& effort(int level) { return kEfforts[static_cast<std::size_t>(std::clamp(level, 0, 5))]; }
 
@@ -150,9 +151,9 @@ struct Candidate {
   std::string name;
   StepPtr step;
   std::vector<double> seconds;
+  double closest = std::numeric_limits<double>::infinity();  // to the best of a round, as a ratio
   bool hopeless = false;
 
-  [[nodiscard]] double least() const { return *std::min_element(seconds.begin(), seconds.end()); }
   void run(Memory& memory) {
     memory.settle();
     const double begin = seconds_now(memory.threads());
@@ -183,16 +184,21 @@ std::vector<Candidate> make_candidates(Contractions& kernels, const StepSpec& sp
 /// Rounds in which the candidates take turns. False: no time for as many as it takes to compare them.
 bool run_rounds(std::vector<Candidate>& all, Memory& memory, int rounds, double seconds) {
   constexpr int kFewest = 3;
-  constexpr double kHopeless = 1.3, kHopelessAtOnce = 3;  // times the best
+  constexpr double kHopeless = 1.2, kHopelessAtOnce = 2;  // times the best of the round
   const auto begin = Clock::now();
   for (int round = 0; round < rounds; ++round) {
     if (seconds_since(begin) > seconds) return round >= kFewest;
     for (Candidate& candidate : all)
       if (!candidate.hopeless) candidate.run(memory);
-    double best = all.front().least();
-    for (const Candidate& candidate : all) best = std::min(best, candidate.least());
-    const double most = (round == 0 ? kHopelessAtOnce : kHopeless) * best;
-    for (Candidate& candidate : all) candidate.hopeless = &candidate != &all.front() && candidate.least() > most;
+    // What a processor does for a second at another speed does not count: only those of one round are compared.
+    double best = all.front().seconds.back();
+    for (const Candidate& candidate : all)
+      if (!candidate.hopeless) best = std::min(best, candidate.seconds.back());
+    for (Candidate& candidate : all) {
+      if (candidate.hopeless) continue;
+      candidate.closest = std::min(candidate.closest, candidate.seconds.back() / best);
+      candidate.hopeless = &candidate != &all.front() && candidate.closest > (round == 0 ? kHopelessAtOnce : kHopeless);
+    }
   }
   return true;
 }
@@ -217,10 +223,7 @@ std::vector<Tuner::Measurement> Tuner::measure(const StepSpec& spec) {
   for (Candidate& candidate : all) candidate.step->run(memory.table());  // code and memory that are touched for the first time
   if (!run_rounds(all, memory, most.rounds, seconds_left_ - seconds_since(begin))) return {};
   std::vector<Measurement> measured;
-  for (const Candidate& candidate : all) {
-    const double least = candidate.least() / all.front().least();
-    measured.push_back({candidate.name, median(candidate.seconds) * 1e6, std::max(median_ratio(candidate, all.front()), least)});
-  }
+  for (const Candidate& candidate : all) measured.push_back({candidate.name, median(candidate.seconds) * 1e6, median_ratio(candidate, all.front())});
   return measured;
 }
 

@@ -23,7 +23,7 @@ class Tuner {
   struct Measurement {
     std::string name;
     double microseconds = 0;  // of the median run
-    double ratio = 1;         // to the first one's time, of the median round or of the fastest runs: whichever is larger
+    double ratio = 1;         // to the first one's time, of the median round
   };
   /// The fixed rules' kernel, then others that can be made; all take turns in every round. Hopeless ones stop early. Empty: there are no others, or there was
   /// not enough time to compare them.

@@ -23,20 +23,20 @@ std::shared_ptr<const std::byte> allocate_packed(std::size_t bytes) {
 
 }  // namespace
 
-PackedWeight WeightCache::pack(const StepSpec& spec, const OperandRef& w, std::vector<std::int64_t> form, std::size_t bytes, const Pack& pack) {
+PackedWeight WeightCache::pack(const StepSpec& spec, const OperandRef& w, std::initializer_list<std::int64_t> form, std::size_t bytes, const Pack& pack) {
   const std::int64_t offset = w.offset * static_cast<std::int64_t>(item_size(w.dtype));
-  const std::string form_name = fmt::format("{}", fmt::join(form, ","));
+  std::string name = fmt::format("{}", fmt::join(form, ","));
   if (w.slot >= spec.first_streamed_slot) {
     spec.packings->push_back({w.slot, bytes,
                               [pack, offset](const void* from, void* to) { pack(static_cast<const std::byte*>(from) + offset, static_cast<std::byte*>(to)); },
-                              offset, form_name});
+                              offset, std::move(name)});
     return {nullptr, w.slot};
   }
   const std::byte* from = w.at(spec.fixed.data());
-  const std::byte* stored = spec.stored != nullptr ? spec.stored->find(from, form_name, bytes) : nullptr;
+  const std::byte* stored = spec.stored != nullptr ? spec.stored->find(from, name, bytes) : nullptr;
   if (stored != nullptr) return {std::shared_ptr<const std::byte>(std::shared_ptr<const void>(), stored), w.slot};
   const std::lock_guard lock(mutex_);
-  auto& known = known_[{from, std::move(form)}];
+  auto& known = known_[{from, std::move(name)}];
   if (auto made = known.lock()) return {std::move(made), w.slot};
   auto made = allocate_packed(bytes);
   pack(from, const_cast<std::byte*>(made.get()));

@@ -4,11 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
-#include <vector>
 
 #include "kernels/kernel.h"
 
@@ -39,11 +40,11 @@ class WeightCache {
   using Pack = std::function<void(const std::byte* from, std::byte* to)>;
   /// `bytes` that `pack` makes of `w`, an operand of `spec` that is fixed; `form` tells all that the result depends on (kPackingFormats
   /// grows when what it tells means other bytes). Adds to StepSpec::packings where w is streamed; takes a stored form where there is one. Throws OutOfMemory.
-  PackedWeight pack(const StepSpec& spec, const OperandRef& w, std::vector<std::int64_t> form, std::size_t bytes, const Pack& pack);
+  PackedWeight pack(const StepSpec& spec, const OperandRef& w, std::initializer_list<std::int64_t> form, std::size_t bytes, const Pack& pack);
 
  private:
   std::mutex mutex_;
-  std::map<std::pair<const void*, std::vector<std::int64_t>>, std::weak_ptr<const std::byte>> known_;
+  std::map<std::pair<const void*, std::string>, std::weak_ptr<const std::byte>> known_;  // by source and form
 };
 
 }  // namespace reprise::kernels::cpu

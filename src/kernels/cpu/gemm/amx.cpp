@@ -35,6 +35,19 @@ struct Prefetch {
   }
 };
 
+/// What is added to the results of a tile, and where they go: fetched while the tile before is multiplied, as so many rows lie far apart.
+struct ResultLines {
+  const Finish& to;
+
+  [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t column) const {
+    if (to.addend == nullptr) return;
+    for (std::int64_t r = row; r < row + rows; ++r) {
+      __builtin_prefetch(static_cast<const std::uint16_t*>(to.addend) + r * to.addend_stride + column, 0, 2);
+      __builtin_prefetch(static_cast<const std::uint16_t*>(to.y) + r * to.y_stride + column, 0, 2);
+    }
+  }
+};
+
 /// The last columns of a block of rows where the depth is no whole number of blocks, followed by zeros.
 struct Tail {
   alignas(64) std::uint16_t rows[2 * kTileRows][kDepth];
@@ -92,6 +105,7 @@ REPRISE_AMX void run(const TileJob& job) {
   const std::int64_t depth = job.form.depth, whole = job.rows / kRows, rest = job.rows % kRows, steps = (whole + (rest > 0 ? 1 : 0)) * (depth / kDepth);
   const TileConfig full = configuration(kTileRows, kTileRows), last = configuration(std::min(rest, kTileRows), rest - kTileRows);
   const auto panel_bytes = static_cast<std::int64_t>(job.form.panel_bytes());
+  const ResultLines results{*job.finish};
   if (whole > 0) configure(full);
   for (std::int64_t p = job.first; p < job.last; ++p) {
     const std::byte* panel = job.panels + p * panel_bytes;
@@ -103,6 +117,10 @@ REPRISE_AMX void run(const TileJob& job) {
       Tail tail;
       if (depth % kDepth != 0) tail.fill(a + depth / kDepth * kDepth, job.a_stride, rows, depth % kDepth);
       alignas(64) float tile[kRows * kColumns];
+      if (row + kRows < job.row + job.rows)
+        results.fetch(row + kRows, std::min(kRows, job.row + job.rows - row - kRows), column);
+      else if (p + 1 < job.last)
+        results.fetch(job.row, std::min(kRows, job.rows), column + kColumns);
       if (rows < kRows) configure(last);
       if (rows > kTileRows)
         multiply<true>(a, job.a_stride, &tail, panel, depth, prefetch, tile);

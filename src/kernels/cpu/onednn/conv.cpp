@@ -36,15 +36,16 @@ struct Chosen {
 Chosen describe_with(Addend addend, const Contraction& conv, const dnnl::convolution_forward::desc& described, const memory::desc& to) {
   Chosen chosen;
   chosen.primitive = {described, attributes(conv, to, chosen.arguments, addend), engine(), true};
-  if (conv.addend != nullptr && addend == Addend::result) chosen.copy = CopyBefore{*conv.addend, conv.spec.outputs[0]};
+  if (conv.addend != nullptr && addend == Addend::result && !conv.is_in_place()) chosen.copy = CopyBefore{*conv.addend, conv.spec.outputs[0]};
   return chosen;
 }
 
-/// What is added to deep sums is copied to the result's place first where that gives a faster primitive.
+/// What is added to deep sums is copied to the result's place first where that gives a faster primitive. What lies there already is added there.
 Chosen choose(const Contraction& conv, const dnnl::convolution_forward::desc& described, const memory::desc& to, std::optional<Addend> wish) {
   constexpr std::int64_t kDeep = 128;
   const OperandRef &w = conv.spec.inputs[1], &y = conv.spec.outputs[0];
   const bool deep = w.numel() / w.sizes[0] >= kDeep;
+  if (conv.is_in_place()) return wish ? Chosen() : describe_with(Addend::result, conv, described, to);
   Chosen sum;
   if (conv.addend != nullptr && conv.addend->dtype == y.dtype && (deep || wish)) sum = describe_with(Addend::result, conv, described, to);
   const bool likely = deep && sum.primitive && std::string_view(sum.primitive.impl_info_str()).starts_with("brg");

@@ -25,7 +25,7 @@ StepPtr make_matmul(const Contraction& matmul, PackedWeights& weights) {
     if (!lies_as(p.addend, p.y)) return nullptr;
     folded.addend = &p.addend;
   }
-  const auto attr = attributes(folded, to, arguments);
+  const auto attr = attributes(folded, to, arguments, matmul.is_in_place() ? Addend::result : Addend::argument);
   const bool fixed = p.b.rank == 2 && is_fixed(spec, p.b);
   const memory::desc wanted = fixed ? memory::desc(given.dims(), given.data_type(), memory::format_tag::any) : given;
   const ThreadScope scope(spec.threads);
