@@ -3,15 +3,16 @@
 // took.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <exception>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "common/measures.h"
 #include "reprise/reprise.h"
 
 namespace {
@@ -27,16 +28,6 @@ std::vector<Tensor> load(const std::string& path) {
   return tensors;
 }
 
-double error_of(const Tensor& got, const Tensor& want) {
-  const Tensor a = got.to(reprise::DType::f64), b = want.to(reprise::DType::f64);
-  double largest = 1e-30, difference = 0;
-  for (std::int64_t i = 0; i < a.numel(); ++i) {
-    largest = std::max(largest, std::abs(b.data_as<double>()[i]));
-    difference = std::max(difference, std::abs(a.data_as<double>()[i] - b.data_as<double>()[i]));
-  }
-  return difference / largest;
-}
-
 double median_call(const reprise::Module& module, const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs, double seconds) {
   std::vector<double> times;
   for (const auto begin = Clock::now(); times.size() < 5 || since(begin) < seconds * 1e3;) {
@@ -44,9 +35,7 @@ double median_call(const reprise::Module& module, const std::vector<Tensor>& inp
     module.run(inputs, outputs);
     times.push_back(since(start));
   }
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return *middle;
+  return reprise::bench::median(std::move(times));
 }
 
 void answer(const char* path, const std::vector<Tensor>& inputs, const std::vector<Tensor>& expected) {
@@ -61,9 +50,8 @@ void answer(const char* path, const std::vector<Tensor>& inputs, const std::vect
   std::fflush(stdout);
   for (double seconds = 0; std::cin >> seconds;) {
     const double ms = median_call(module, inputs, outputs, seconds);
-    double error = 0;
-    for (std::size_t i = 0; i < outputs.size(); ++i) error = std::max(error, error_of(outputs[i], expected.at(i)));
-    fmt::print("{{\"ms\": {}, \"error\": {}, \"start_ms\": {}}}\n", ms, error, start_ms);
+    const double error = reprise::bench::difference(outputs, expected);
+    fmt::print("{{\"ms\": {}, \"error\": {}, \"start_ms\": {}}}\n", ms, std::isfinite(error) ? fmt::to_string(error) : "Infinity", start_ms);
     std::fflush(stdout);
   }
 }

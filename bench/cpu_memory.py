@@ -1,4 +1,4 @@
-"""Memory of one call on the CPU: cpu_memory.py REPRISE PROGRAM.pt2… [--dtype bf16] [--threads N]
+"""Memory of one call on the CPU: cpu_memory.py REPRISE PROGRAM.pt2… [--dtype bf16] [--threads N] [--packed-weights]
 
 For each program: the weights' bytes, the most that tensors between commands hold at once, computed here from the order of commands that `inspect --plan --json` prints
 (a tensor lives from the command that writes it to the last that reads it), the arena that the planner reaches, the sum of all these tensors, and the peak of
@@ -49,6 +49,7 @@ def main():
     parser.add_argument("programs", nargs="+", type=pathlib.Path)
     parser.add_argument("--dtype", default="f32")
     parser.add_argument("--threads", default="1")
+    parser.add_argument("--packed-weights", action="store_true", help="saved modules hold weights as this processor's kernels want them")
     options = parser.parse_args()
     options.reprise = os.path.abspath(options.reprise)
     smallest = pathlib.Path(__file__).resolve().parent.parent / "tests/models/generations/torch-2.13.0/shared.pt2"
@@ -56,7 +57,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         def saved(program):
             module = f"{folder}/{program.stem}.rpz"
-            output_of([options.reprise, "compile", str(program), "--dtype", options.dtype, "--threads", options.threads, "-o", module])
+            packed = ["--packed-weights"] if options.packed_weights else []
+            output_of([options.reprise, "compile", str(program), "--dtype", options.dtype, "--threads", options.threads, *packed, "-o", module])
             return module
 
         base = peak_of([options.reprise, "run", saved(smallest)])

@@ -4,11 +4,11 @@
 // interleaved; medians.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
 
+#include "common/measures.h"
 #include "device/cuda/command_list.h"
 #include "device/cuda/device.h"
 #include "device/cuda/recording.h"
@@ -24,11 +24,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int kRow = 20, kRows = 300;
 constexpr std::int64_t kCount = 1024;
 
-double median(std::vector<double> times) {
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
-}
-
 /// Microseconds of each call, their rows interleaved.
 std::vector<double> medians_us(Stream& stream, const std::vector<std::function<void()>>& calls) {
   std::vector<std::vector<double>> times(calls.size());
@@ -43,7 +38,7 @@ std::vector<double> medians_us(Stream& stream, const std::vector<std::function<v
     }
   }
   std::vector<double> all;
-  for (auto& t : times) all.push_back(median(std::move(t)));
+  for (auto& t : times) all.push_back(bench::median(std::move(t)));
   return all;
 }
 
@@ -57,7 +52,7 @@ double gpu_us(CudaDevice& device, Stream& stream, Recording& recording, std::spa
     to->synchronize();
     times.push_back(device.elapsed_ms(*from, *to) * 1e3 / kRow);
   }
-  return median(std::move(times));
+  return bench::median(std::move(times));
 }
 
 /// Step i adds 1 to slot i % 2 and stores into the other; the last one stores into slot 3, the first one reads slot 2.

@@ -2,7 +2,6 @@
 // have the same inputs, of constant sizes. Calls take turns; prints the medians, and how many shapes the dynamic module bound: one for each static program.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "common/measures.h"
 #include "reprise/reprise.h"
 
 namespace {
@@ -51,11 +51,6 @@ double milliseconds_of(const reprise::Module& module, const std::vector<reprise:
   return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
 }
 
-double median(std::vector<double> times) {
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
-}
-
 void compare(const reprise::Module& dynamic, const reprise::Module& fixed) {
   constexpr int kWarmUps = 3;
   const auto inputs = inputs_of(fixed);
@@ -66,7 +61,7 @@ void compare(const reprise::Module& dynamic, const reprise::Module& fixed) {
     of_dynamic.push_back(a);
     of_fixed.push_back(b);
   }
-  const double a = median(of_dynamic), b = median(of_fixed);
+  const double a = reprise::bench::median(of_dynamic), b = reprise::bench::median(of_fixed);
   fmt::print("{:>16}  dynamic {:9.3f} ms, static {:9.3f} ms, {:.2f} x, {} shapes bound\n", fmt::format("{}", fmt::join(inputs[0].sizes(), "x")), a, b, a / b,
              dynamic.stats().shapes_bound);
   std::fflush(stdout);

@@ -1,10 +1,8 @@
 #include "modes/subject.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <limits>
 
 namespace reprise::bench {
 namespace {
@@ -28,11 +26,6 @@ Tensor fill(Tensor x, unsigned seed) {
       plain.data_as<float>()[i] = static_cast<float>(seed >> 16 & 255u) / 128.0F - 1;
   }
   return plain.to(x.dtype());
-}
-
-std::vector<float> values_on_host(const Tensor& tensor) {
-  const Tensor plain = runtime::copy_to(tensor, Device::cpu()).to(DType::f32);
-  return {plain.data_as<float>(), plain.data_as<float>() + plain.numel()};
 }
 
 }  // namespace
@@ -88,23 +81,6 @@ std::vector<Tensor> results_of(const Module& module, const std::vector<Tensor>& 
   for (const auto& result : module(inputs))
     if (const auto* tensor = std::get_if<Tensor>(&result)) tensors.push_back(*tensor);
   return tensors;
-}
-
-double difference(const std::vector<Tensor>& got, const std::vector<Tensor>& want) {
-  constexpr double kInfinite = std::numeric_limits<double>::infinity();
-  double worst = got.size() == want.size() ? 0 : kInfinite;
-  for (std::size_t i = 0; i < got.size() && worst < kInfinite; ++i) {
-    if (got[i].sizes() != want[i].sizes()) return kInfinite;
-    const auto a = values_on_host(got[i]), b = values_on_host(want[i]);
-    double largest = 1e-30, apart = 0;
-    for (std::size_t k = 0; k < a.size(); ++k) {
-      const double one = std::abs(static_cast<double>(a[k]) - static_cast<double>(b[k]));
-      apart = std::isfinite(one) ? std::max(apart, one) : kInfinite;
-      largest = std::max(largest, std::abs(static_cast<double>(b[k])));
-    }
-    worst = std::max(worst, apart / largest);
-  }
-  return worst;
 }
 
 bool same_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want) {

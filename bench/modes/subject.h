@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/measures.h"
 #include "reprise/reprise.h"
 
 namespace reprise::bench {
@@ -39,8 +40,6 @@ struct Subject {
 /// The tensors among a call's results.
 [[nodiscard]] std::vector<Tensor> results_of(const Module& module, const std::vector<Tensor>& inputs);
 
-/// The largest difference relative to the largest element of `want`; infinite where sizes differ or one is not finite.
-[[nodiscard]] double difference(const std::vector<Tensor>& got, const std::vector<Tensor>& want);
 [[nodiscard]] bool same_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want);
 /// What `difference` may be between two ways to run one module.
 [[nodiscard]] double tolerance(const Settings& settings);

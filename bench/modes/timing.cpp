@@ -43,13 +43,6 @@ void take(Samples& samples, const Calls& calls, Device device, const Settings& s
 
 }  // namespace
 
-double median(std::vector<double> values) {
-  if (values.empty()) return std::numeric_limits<double>::quiet_NaN();
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 double least(const std::vector<double>& of_rounds) {
   return of_rounds.empty() ? std::numeric_limits<double>::quiet_NaN() : *std::min_element(of_rounds.begin(), of_rounds.end());
 }

@@ -28,7 +28,6 @@ struct Took {
   double call = 0, run = 0, host = 0;
 };
 
-[[nodiscard]] double median(std::vector<double> values);           // NaN of none
 [[nodiscard]] double least(const std::vector<double>& of_rounds);  // NaN of none
 /// Microseconds a call, of as many as fit into settings.seconds, at least three.
 [[nodiscard]] double time_of(const std::function<void()>& call, const Settings& settings);
