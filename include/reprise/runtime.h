@@ -56,7 +56,7 @@ struct CudaGraphOptions {
 class ModuleScope {
  public:
   ModuleScope(Module module, std::function<void()> close) : module_(std::move(module)), close_(std::move(close)) {}
-  ModuleScope(ModuleScope&& other) noexcept : module_(other.module_), close_(std::exchange(other.close_, {})) {}
+  ModuleScope(ModuleScope&& other) noexcept : module_(std::move(other.module_)), close_(std::exchange(other.close_, {})) {}
   ModuleScope& operator=(ModuleScope&&) = delete;
   ~ModuleScope() { close(); }
 
