@@ -26,7 +26,7 @@ struct Device {
   friend constexpr bool operator==(Device, Device) = default;
 };
 
-/// The instruction set that CPU kernels use: "plain", "avx2", "avx512" or "amx", the machine's best unless limited.
+/// The instruction set that CPU kernels use: "plain", "avx2", "avx512", "avx512_bf16" or "amx", the machine's best unless limited.
 std::string_view cpu_isa();
 /// Limits it for kernels that are made from now on, in the whole process: call it before modules are compiled or loaded. oneDNN keeps what was said before its
 /// first kernel was made. The environment's REPRISE_CPU_ISA does the same from the start. Throws InvalidArgument for another name; one that the machine lacks

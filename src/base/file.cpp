@@ -8,6 +8,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "base/check.h"
@@ -24,12 +28,46 @@ class Descriptor {
   explicit Descriptor(int fd) : fd_(fd) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { ::close(fd_); }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   [[nodiscard]] int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_;
 };
+
+/// Files by where they begin.
+class Mappings {
+ public:
+  void add(const MappedFile* file) {
+    const std::lock_guard lock(mutex_);
+    files_[file->bytes().data()] = file;
+  }
+  void remove(const MappedFile* file) {
+    const std::lock_guard lock(mutex_);
+    files_.erase(file->bytes().data());
+  }
+  const MappedFile* with(const std::byte* begin, std::size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const auto next = files_.upper_bound(begin);
+    if (next == files_.begin()) return nullptr;
+    const auto& [data, file] = *std::prev(next);
+    const auto at = static_cast<std::size_t>(begin - data), size = file->bytes().size();
+    return at <= size && bytes <= size - at ? file : nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<const std::byte*, const MappedFile*, std::less<>> files_;
+};
+
+/// Never destroyed: files may be closed behind it.
+Mappings& mappings() {
+  static auto& all = *new Mappings;
+  return all;
+}
 
 int open_to_read(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -47,17 +85,38 @@ struct stat status_of(int fd, const std::filesystem::path& path) {
 }  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
-  const Descriptor fd(open_to_read(path));
+  Descriptor fd(open_to_read(path));
   const struct stat status = status_of(fd.get(), path);
   REPRISE_CHECK(S_ISREG(status.st_mode), FormatError, "[base/file] {}: not a regular file", path.string());
   REPRISE_CHECK(status.st_size > 0, FormatError, "[base/file] {}: the file is empty", path.string());
   const auto size = static_cast<std::size_t>(status.st_size);
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   REPRISE_CHECK(address != MAP_FAILED, FormatError, "[base/file] {}: cannot be mapped ({})", path.string(), std::strerror(errno));
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, static_cast<const std::byte*>(address), size));
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, fd.release(), static_cast<const std::byte*>(address), size));
 }
 
-MappedFile::~MappedFile() { ::munmap(const_cast<std::byte*>(data_), size_); }
+MappedFile::MappedFile(std::filesystem::path path, int fd, const std::byte* data, std::size_t size) : path_(std::move(path)), fd_(fd), data_(data), size_(size) {
+  mappings().add(this);
+}
+
+MappedFile::~MappedFile() {
+  mappings().remove(this);
+  ::munmap(const_cast<std::byte*>(data_), size_);
+  ::close(fd_);
+}
+
+const MappedFile* MappedFile::with(const void* begin, std::size_t bytes) noexcept { return mappings().with(static_cast<const std::byte*>(begin), bytes); }
+
+void MappedFile::read(const std::byte* from, std::size_t bytes, std::byte* to) const {
+  for (auto offset = from - data_; bytes > 0;) {
+    const ssize_t n = ::pread(fd_, to, bytes, offset);
+    if (n < 0 && errno == EINTR) continue;
+    REPRISE_CHECK(n > 0, FormatError, "[base/file] {}: cannot be read at byte {} ({})", path_.string(), offset, n == 0 ? "it ends there" : std::strerror(errno));
+    offset += n;
+    to += n;
+    bytes -= static_cast<std::size_t>(n);
+  }
+}
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   struct stat status {};

@@ -20,16 +20,21 @@ class MappedFile {
  public:
   /// Throws FormatError naming the path when it is missing, unreadable, empty, or not a regular file.
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
+  /// The open one that holds these bytes, as long as who asks keeps it open; null: none. Thread safe.
+  static const MappedFile* with(const void* begin, std::size_t bytes) noexcept;
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile();
 
   [[nodiscard]] Bytes bytes() const { return {data_, size_}; }
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  /// Bytes of the mapping, without its pages: one byte read there may map megabytes. Throws FormatError where the file has become shorter or cannot be read.
+  void read(const std::byte* from, std::size_t bytes, std::byte* to) const;
 
  private:
-  MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size) : path_(std::move(path)), data_(data), size_(size) {}
+  MappedFile(std::filesystem::path path, int fd, const std::byte* data, std::size_t size);
   std::filesystem::path path_;
+  int fd_;
   const std::byte* data_;
   std::size_t size_;
 };

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/file.h"
+
 namespace reprise::base {
 namespace {
 
@@ -20,6 +22,10 @@ void advise(const void* begin, std::size_t bytes, int advice) noexcept {
 }  // namespace
 
 void drop_pages(const void* begin, std::size_t bytes) noexcept { advise(begin, bytes, MADV_DONTNEED); }
+
+void drop_pages_of_file(const void* begin, std::size_t bytes) noexcept {
+  if (MappedFile::with(begin, bytes) != nullptr) drop_pages(begin, bytes);
+}
 
 void expect_pages(const void* begin, std::size_t bytes) noexcept {
   constexpr std::size_t kMost = std::size_t{512} << 10;  // of one wish a system reads no more than its device takes at once

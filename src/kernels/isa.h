@@ -6,8 +6,8 @@
 
 namespace reprise::kernels {
 
-/// Each has what those before it have. amx: matrix units and bf16 products beside AVX-512.
-enum class Isa { plain, avx2, avx512, amx };
+/// Each has what those before it have. avx512_bf16: dot products of bf16, amx: matrix units.
+enum class Isa { plain, avx2, avx512, avx512_bf16, amx };
 
 #if defined(__x86_64__)
 #define REPRISE_AVX2 __attribute__((target("avx2,fma,bmi,bmi2,f16c"), flatten))

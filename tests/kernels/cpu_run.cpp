@@ -10,7 +10,7 @@
 namespace reprise::kernels::test {
 
 std::vector<std::string> machine_isas() {
-  constexpr const char* kNames[] = {"plain", "avx2", "avx512", "amx"};
+  constexpr const char* kNames[] = {"plain", "avx2", "avx512", "avx512_bf16", "amx"};
   return {kNames, kNames + static_cast<int>(machine_isa()) + 1};
 }
 

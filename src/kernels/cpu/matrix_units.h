@@ -1,12 +1,15 @@
-// What kernels on matrix units (AMX) share. x86-64 only; the configuration is the thread's own and stays until it is released.
+// What kernels on matrix units (AMX) share, and those that have the instructions for bf16 alone. x86-64 only; the configuration is the thread's own and stays until it is released.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstdint>
 
-/// Of functions that run where `active_isa()` is amx.
-#define REPRISE_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512vl,avx512bw,avx512dq,avx512bf16")))
+/// Of functions that run where `active_isa()` is avx512_bf16 or more.
+#define REPRISE_BF16_TARGET "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16"
+#define REPRISE_BF16 __attribute__((target(REPRISE_BF16_TARGET)))
+/// Where it is amx.
+#define REPRISE_AMX __attribute__((target("amx-tile,amx-bf16," REPRISE_BF16_TARGET)))
 
 namespace reprise::kernels::cpu {
 

@@ -21,6 +21,8 @@ StepPtr make_own(const StepSpec& spec) {
       return make_softmax(spec);
     case core::Op::reduce:
       return make_reduce(spec);
+    case core::Op::index:
+      return make_file_rows(spec);
     case core::Op::pool:
       return make_channels_pool(spec);
     case core::Op::copy:

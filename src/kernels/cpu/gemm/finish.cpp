@@ -90,8 +90,8 @@ Finish::Run kernel_for(Activation activation) {
 
 Finish::Run finish_kernel(Activation activation, DType result) {
   if (result == DType::f32) return kernel_for<float>(activation);
-  if (result == DType::bf16 && active_isa() == Isa::amx) {
-    if (const Finish::Run kernel = amx_finish_kernel(activation)) return kernel;
+  if (result == DType::bf16 && active_isa() >= Isa::avx512_bf16) {
+    if (const Finish::Run kernel = bf16_finish_kernel(activation)) return kernel;
   }
   return result == DType::bf16 ? kernel_for<BFloat16>(activation) : nullptr;
 }

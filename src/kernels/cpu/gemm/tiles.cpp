@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/cpu/gemm/prefetch.h"
+
 namespace reprise::kernels::cpu {
 namespace {
 
@@ -22,23 +24,7 @@ template <class V>
   std::memcpy(&v, p, sizeof v);
 }
 
-/// Lines of the panel after the one in use, some with each step, so that it is near when its turn comes.
-struct Prefetch {
-  static constexpr std::int64_t kStep = 16, kLine = 64;  // rows of a panel; bytes
-  const std::byte* next = nullptr;
-  std::int64_t lines = 0;  // with each step
-
-  /// `passes` times all rows of `job`'s panel `p` are read while the next one comes; nothing is gained where there is one pass.
-  static Prefetch behind(const TileJob& job, std::int64_t p, std::int64_t passes) {
-    const auto bytes = static_cast<std::int64_t>(job.form.panel_bytes());
-    const std::int64_t steps = passes * (job.form.depth / kStep);
-    const bool useful = passes > 1 && steps > 0 && p + 1 < job.form.panels();
-    return {job.panels + (p + 1) * bytes, useful ? (bytes / kLine + steps - 1) / steps : 0};
-  }
-  [[gnu::always_inline]] inline void step() {
-    for (std::int64_t i = 0; i < lines; ++i, next += kLine) __builtin_prefetch(next, 0, 2);
-  }
-};
+constexpr std::int64_t kStep = 16;  // rows of a panel between prefetches
 
 // ---- f32: Rows rows times three vectors of columns at a time ----
 
@@ -52,9 +38,9 @@ struct BlockF32 {
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < 3; ++v) sum[r][v] = V{};
     }
-    for (std::int64_t k0 = 0; k0 < depth; k0 += Prefetch::kStep) {
+    for (std::int64_t k0 = 0; k0 < depth; k0 += kStep) {
       prefetch.step();
-      const std::int64_t k1 = std::min(depth, k0 + Prefetch::kStep);
+      const std::int64_t k1 = std::min(depth, k0 + kStep);
 #pragma GCC unroll 2
       for (std::int64_t k = k0; k < k1; ++k, panel += kPanel) {
         V b[3];
@@ -77,7 +63,7 @@ struct TilesF32 {
     for (std::int64_t p = job.first; p < job.last; ++p) {
       const auto* panel = reinterpret_cast<const float*>(job.panels + static_cast<std::size_t>(p) * job.form.panel_bytes());
       const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column);
-      Prefetch prefetch = Prefetch::behind(job, p, (job.rows + Rows - 1) / Rows);
+      Prefetch prefetch = Prefetch::behind(job, p, (job.rows + Rows - 1) / Rows, kStep);
       for (std::int64_t row = job.row; row < job.row + job.rows; row += Rows) {
         const std::int64_t rows = std::min<std::int64_t>(Rows, job.row + job.rows - row);
         alignas(64) float tile[Rows * kPanel];
@@ -98,7 +84,7 @@ struct TilesF32 {
   }
 };
 
-// ---- bf16 without matrix units: both elements of a pair widened to f32 ----
+// ---- bf16 without instructions of its own: both elements of a pair widened to f32 ----
 
 template <int Bytes, int Rows>
 struct BlockBf16 {
@@ -175,6 +161,7 @@ NamedTiles tile_kernel(DType dtype, Isa isa) {
     if (isa == Isa::avx2) return {&run_avx2<TilesF32<32, 4>, const TileJob&>, "gemm_avx2"};
   } else if (dtype == DType::bf16) {
     if (isa == Isa::amx) return {&run_amx_tiles, "gemm_amx"};
+    if (isa == Isa::avx512_bf16) return {&run_dot_tiles, "gemm_avx512_bf16"};
     if (isa == Isa::avx512) return {&run_avx512<TilesBf16<64, 16>, const TileJob&>, "gemm_avx512"};
     if (isa == Isa::avx2) return {&run_avx2<TilesBf16<32, 4>, const TileJob&>, "gemm_avx2"};
   }

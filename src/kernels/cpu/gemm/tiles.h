@@ -24,8 +24,8 @@ struct Finish {
 /// For this machine. Null: it has no code for the activation or the dtype.
 Finish::Run finish_kernel(Activation activation, DType result);
 
-/// The same for bf16 on processors with matrix units. Null: as above.
-Finish::Run amx_finish_kernel(Activation activation);
+/// The same for bf16 where `active_isa()` is avx512_bf16 or more. Null: as above.
+Finish::Run bf16_finish_kernel(Activation activation);
 
 /// Rows `row` to `row` + `rows` of the product with panels `first` to `last`.
 struct TileJob {
@@ -45,6 +45,8 @@ struct NamedTiles {
 /// The best for products of `dtype` that `isa` allows.
 NamedTiles tile_kernel(DType dtype, Isa isa);
 
+/// By dot products of pairs, bf16.
+void run_dot_tiles(const TileJob& job);
 /// By matrix units, bf16.
 void run_amx_tiles(const TileJob& job);
 

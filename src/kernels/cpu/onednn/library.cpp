@@ -26,8 +26,9 @@ dnnl::stream& thread_stream() {
 
 const dnnl::engine& engine() {
   static const dnnl::engine cpu = [] {
-    const Isa isa = active_isa();
-    if (isa != Isa::amx) dnnl::set_max_cpu_isa(isa == Isa::avx512 ? dnnl::cpu_isa::avx512_core : isa == Isa::avx2 ? dnnl::cpu_isa::avx2 : dnnl::cpu_isa::sse41);
+    using enum dnnl::cpu_isa;
+    constexpr dnnl::cpu_isa kMost[] = {sse41, avx2, avx512_core, avx512_core_bf16};  // by Isa
+    if (const Isa isa = active_isa(); isa != Isa::amx) dnnl::set_max_cpu_isa(kMost[static_cast<std::size_t>(isa)]);
     return dnnl::engine(dnnl::engine::kind::cpu, 0);
   }();
   return cpu;

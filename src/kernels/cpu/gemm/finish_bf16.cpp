@@ -1,4 +1,4 @@
-// Results of products by matrix units: a row of a panel is two vectors of sums and one of results.
+// Results of bf16 where AVX-512 rounds to it: a row of a panel is two vectors of sums and one of results.
 #include "kernels/cpu/conv/activate.h"
 #include "kernels/cpu/gemm/tiles.h"
 
@@ -17,12 +17,12 @@ struct Columns {
   __mmask16 low, high;
 };
 
-REPRISE_AMX inline V widen(__mmask16 mask, const std::uint16_t* from) {
+REPRISE_BF16 inline V widen(__mmask16 mask, const std::uint16_t* from) {
   return reinterpret_cast<V>(reinterpret_cast<Bits<V>>(_mm512_maskz_cvtepu16_epi32(mask, _mm256_maskz_loadu_epi16(mask, from))) << 16);
 }
 
 template <Activation kind, bool adds>
-REPRISE_AMX void run_rows(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
+REPRISE_BF16 void run_rows(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
                           const Columns& there) {
   const auto* bias = static_cast<const std::uint16_t*>(to.bias);
   const V bias0 = bias == nullptr ? V{} : widen(there.low, bias + column), bias1 = bias == nullptr ? V{} : widen(there.high, bias + column + 16);
@@ -43,7 +43,7 @@ REPRISE_AMX void run_rows(const Finish& to, const float* tile, std::int64_t tile
 }
 
 template <Activation kind>
-REPRISE_AMX void run(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
+REPRISE_BF16 void run(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
                      std::int64_t columns) {
   for (std::int64_t c = 0; c < columns; c += 32, tile += 32) {
     const auto both = static_cast<__mmask32>(columns - c >= 32 ? ~0U : (1U << (columns - c)) - 1);
@@ -57,7 +57,7 @@ REPRISE_AMX void run(const Finish& to, const float* tile, std::int64_t tile_stri
 
 }  // namespace
 
-Finish::Run amx_finish_kernel(Activation activation) {
+Finish::Run bf16_finish_kernel(Activation activation) {
   Finish::Run kernel = nullptr;
   if (has_vector_form(activation)) with_activation(activation, [&]<Activation kind>() { kernel = &run<kind>; });
   return kernel;
@@ -69,7 +69,7 @@ Finish::Run amx_finish_kernel(Activation activation) {
 
 namespace reprise::kernels::cpu {
 
-Finish::Run amx_finish_kernel(Activation) { return nullptr; }
+Finish::Run bf16_finish_kernel(Activation) { return nullptr; }
 
 }  // namespace reprise::kernels::cpu
 

@@ -1,0 +1,28 @@
+// Lines of the panel after the one in use, some with each step, so that it is near when its turn comes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/gemm/tiles.h"
+
+namespace reprise::kernels::cpu {
+
+struct Prefetch {
+  static constexpr std::int64_t kLine = 64;  // bytes
+  const std::byte* next = nullptr;
+  std::int64_t lines = 0;  // with each step
+
+  /// `passes` times all rows of `job`'s panel `p` are read, `step_rows` with each step, while the next one comes; nothing is gained where there is one pass.
+  static Prefetch behind(const TileJob& job, std::int64_t p, std::int64_t passes, std::int64_t step_rows) {
+    const auto bytes = static_cast<std::int64_t>(job.form.panel_bytes());
+    const std::int64_t steps = passes * (job.form.depth / step_rows);
+    const bool useful = passes > 1 && steps > 0 && p + 1 < job.form.panels();
+    return {job.panels + (p + 1) * bytes, useful ? (bytes / kLine + steps - 1) / steps : 0};
+  }
+  [[gnu::always_inline]] inline void step() {
+    for (std::int64_t i = 0; i < lines; ++i, next += kLine) __builtin_prefetch(next, 0, 2);
+  }
+};
+
+}  // namespace reprise::kernels::cpu
