@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/pages.h"
 #include "exec/step_builder.h"
 #include "tensor/strided_copy.h"
@@ -295,7 +296,8 @@ void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy
   pieces.push_back(std::move(piece));
 }
 
-/// Kernels that keep weights in a form of their own have read the file's for the last time; others read their pages again.
+/// Kernels that keep weights in a form of their own have read the file's for the last time; others read their pages again. All of the file: the system maps
+/// neighbours too.
 void ExecutionContext::drop_pages_of(const plan::Command& command) const {
   const plan::Plan& plan = executable_->plan();
   if (!executable_->device()->host_visible()) return;
@@ -303,7 +305,10 @@ void ExecutionContext::drop_pages_of(const plan::Command& command) const {
     const auto& buffer = plan.buffers[static_cast<std::size_t>(operand.buffer)];
     if (buffer.kind != plan::BufferKind::weight) continue;
     const auto& weight = plan.weights[static_cast<std::size_t>(buffer.index)];
-    if (weight.mapped) base::drop_pages(weight.data.data(), weight.data.nbytes());
+    const auto* file = weight.mapped ? base::MappedFile::with(weight.data.data(), weight.data.nbytes()) : nullptr;
+    if (file == nullptr) continue;
+    base::drop_pages(file->bytes().data(), file->bytes().size());
+    return;
   }
 }
 

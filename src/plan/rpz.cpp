@@ -24,9 +24,14 @@ class TensorWriter {
  public:
   explicit TensorWriter(base::ZipWriter& zip) : zip_(zip) {}
 
+  /// Small ones first: whose pages stay with a process lie together, away from those of large weights, which go once they are packed.
   std::vector<TensorEntry> add(const std::string& folder, const std::vector<Tensor>& tensors) {
-    std::vector<TensorEntry> entries;
-    for (const auto& t : tensors) entries.push_back(t.defined() ? add(folder, t) : TensorEntry{});
+    constexpr std::size_t kSmall = std::size_t{64} << 10;
+    std::vector<TensorEntry> entries(tensors.size());
+    for (const bool small : {true, false}) {
+      for (std::size_t i = 0; i < tensors.size(); ++i)
+        if (tensors[i].defined() && (tensors[i].nbytes() < kSmall) == small) entries[i] = add(folder, tensors[i]);
+    }
     return entries;
   }
 

@@ -4,15 +4,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "base/unique_handle.h"
 #include "reprise/error.h"
+#include "mappings.h"
 #include "temp_dir.h"
 
 namespace reprise::base {
@@ -40,6 +44,46 @@ TEST(MappedFile, RefusesByName) {
   EXPECT_NE(reason(dir.path()).find("directory"), std::string::npos);
   EXPECT_NE(reason(dir.write("empty", "")).find("empty"), std::string::npos);
   EXPECT_NE(reason("/dev/null").find("regular"), std::string::npos);
+}
+
+TEST(MappedFile, IsFoundByItsBytes) {
+  const TempDir dir;
+  const auto first = MappedFile::open(dir.write("a", std::string(5000, 'a')));
+  auto second = MappedFile::open(dir.write("b", "hello"));
+  const auto* bytes = second->bytes().data();
+  EXPECT_EQ(MappedFile::with(first->bytes().data(), 5000), first.get());
+  EXPECT_EQ(MappedFile::with(first->bytes().data() + 4999, 1), first.get());
+  EXPECT_EQ(MappedFile::with(first->bytes().data() + 1, 5000), nullptr);
+  EXPECT_EQ(MappedFile::with(&dir, 1), nullptr);
+  EXPECT_EQ(MappedFile::with(bytes, 5), second.get());
+  second = nullptr;
+  EXPECT_EQ(MappedFile::with(bytes, 5), nullptr);
+}
+
+TEST(MappedFile, IsReadWithoutItsPages) {
+  const TempDir dir;
+  const auto path = dir.write("a", "hello, world");
+  const auto file = MappedFile::open(path);
+  std::string text(5, ' ');
+  file->read(file->bytes().data() + 7, 5, reinterpret_cast<std::byte*>(text.data()));
+  EXPECT_EQ(text, "world");
+  std::filesystem::resize_file(path, 9);
+  const auto reason = message_of<FormatError>([&] { file->read(file->bytes().data() + 7, 5, reinterpret_cast<std::byte*>(text.data())); });
+  EXPECT_NE(reason.find("byte 9"), std::string::npos) << reason;
+}
+
+TEST(Pages, AreDroppedOfFilesOnly) {
+  const TempDir dir;
+  const auto file = MappedFile::open(dir.write("a", std::string(std::size_t{1} << 20, 'a')));
+  const auto bytes = file->bytes();
+  EXPECT_EQ(std::count(bytes.begin(), bytes.end(), std::byte{'a'}), 1 << 20);
+  EXPECT_GE(testing_support::resident_bytes(bytes.data()), bytes.size());
+  drop_pages_of_file(bytes.data(), bytes.size());
+  EXPECT_EQ(testing_support::resident_bytes(bytes.data()), 0U);
+  EXPECT_EQ(bytes[12345], std::byte{'a'});
+  const std::vector<char> others(1 << 16, 'b');
+  drop_pages_of_file(others.data(), others.size());
+  EXPECT_EQ(std::count(others.begin(), others.end(), 'b'), 1 << 16);
 }
 
 TEST(ReadText, WholeOrError) {

@@ -116,7 +116,9 @@ TEST(CpuConv, WinogradAgreesWithTheDefinition) {
              {.in = {27, 33}, .kernel = {3, 3}, .from = 16, .to = 80, .padding = 0, .bias = false, .streamed = true},
              {.in = {25, 26}, .kernel = {3, 3}, .from = 48, .to = 16, .batch = 2, .padding = 2, .activation = Activation::hardswish, .threads = 3},
              {.in = {14, 13}, .kernel = {3, 3}, .from = 160, .to = 144, .activation = Activation::silu, .threads = 2},
-             {.in = {15, 14}, .kernel = {3, 3}, .from = 144, .to = 128, .batch = 2, .addend = true}},
+             {.in = {15, 14}, .kernel = {3, 3}, .from = 144, .to = 128, .batch = 2, .addend = true},
+             {.in = {28, 29}, .kernel = {3, 3}, .from = 144, .to = 80, .batch = 2, .addend = true, .streamed = true, .threads = 3},
+             {.in = {7, 50}, .kernel = {3, 3}, .from = 16, .to = 272, .padding = 0, .bias = false, .threads = 2}},
             {DType::f32}, &cpu::make_winograd, 3e-5);
 }
 

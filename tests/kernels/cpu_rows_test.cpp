@@ -1,6 +1,12 @@
 // Normalizations, softmax and reductions of the CPU device in all their variants against the reference kernels in f64.
+#include "base/file.h"
+#include "base/pages.h"
+#include "kernels/cpu/step_maker.h"
+#include "kernels/cpu_run.h"
 #include "kernels/cpu_variants.h"
 #include "kernels/support.h"
+#include "mappings.h"
+#include "temp_dir.h"
 
 namespace reprise::kernels::test {
 namespace {
@@ -102,6 +108,45 @@ TEST(CpuRows, SumsOfAnotherDTypeAndNan) {
     check_variants(core::Op::reduce, {{"kind", text(kind)}, {"axes", ints({1})}}, {tensor({2, 70}, x)}, {empty({2, 1}, DType::f32)}, 1e-6, kind);
     check_variants(core::Op::reduce, {{"kind", text(kind)}, {"axes", ints({0})}}, {tensor({2, 70}, x)}, {empty({1, 70}, DType::f32)}, 1e-6, kind);
   }
+}
+
+// A table as a module's file holds it: large, mapped, rows picked by data.
+class FileRows : public ::testing::Test {
+ protected:
+  static constexpr std::int64_t kRows = 5000, kColumns = 1024;
+  FileRows() {
+    std::string bytes(static_cast<std::size_t>(kRows * kColumns) * 4, '\0');
+    auto* values = reinterpret_cast<float*>(bytes.data());
+    for (std::int64_t i = 0; i < kRows * kColumns; ++i) values[i] = static_cast<float>(i);
+    file_ = base::MappedFile::open(dir_.write("table", bytes));
+    table_ = Tensor::from_blob(const_cast<std::byte*>(file_->bytes().data()), Sizes{kRows, kColumns}, DType::f32);
+    base::drop_pages(file_->bytes().data(), file_->bytes().size());
+  }
+
+  /// Whether the table was fixed for the step.
+  void pick(const Tensor& indices, const Tensor& y, bool fixed) {
+    CpuRun run({.fixed = fixed ? std::vector{0} : std::vector<int>()});
+    run.make(core::Op::index, {{"axes", ints({0})}, {"position", integer(0)}}, {table_, indices}, {y}, cpu::step_maker());
+    run.run();
+  }
+
+  testing_support::TempDir dir_;
+  std::shared_ptr<const base::MappedFile> file_;
+  Tensor table_;
+};
+
+TEST_F(FileRows, ArePickedWithoutMappingThem) {
+  const Tensor indices = tensor({2, 4}, {3, 4, 5, 4999, 0, -1, -5000, 2500}, DType::i64);
+  const Tensor y = empty({2, 4, kColumns}, DType::f32), want = empty({2, 4, kColumns}, DType::f32);
+  pick(indices, y, true);
+  EXPECT_EQ(testing_support::resident_bytes(file_->bytes().data()), 0U);
+  pick(indices, want, false);
+  expect_near(y, values(want), 0);
+}
+
+TEST_F(FileRows, ThatAreNotThereAreAnError) {
+  const Tensor y = empty({1, kColumns}, DType::f32);
+  for (const double index : {5000.0, -5001.0}) EXPECT_THROW(pick(tensor({1}, {index}, DType::i64), y, true), ShapeError) << index;
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace reprise::kernels::cpu {
 
 std::string choice_key(const StepSpec& spec, const std::string& library_version) {
-  constexpr int kCandidates = 1;  // grows with what competes, so that choices among fewer are made again
+  constexpr int kCandidates = 2;  // grows with what competes, so that choices among fewer are made again
   constexpr std::int64_t kAlignment = 64;
   const int to = spec.outputs.empty() ? -1 : spec.outputs.front().slot;
   const bool in_place = std::ranges::any_of(spec.inputs, [&](const OperandRef& input) { return input.slot == to; });

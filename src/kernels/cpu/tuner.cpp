@@ -66,7 +66,7 @@ class Memory {
       table_[at] = memory_.back().data();
       if (at < spec.fixed.size() && spec.fixed[at] != nullptr)
         fixed_[at] = table_[at];
-      else
+      else if (is_fresh(spec, slot))
         warm_.push_back({memory_.back().data(), part.bytes});
     }
     plan_eviction(module_bytes);
@@ -88,7 +88,7 @@ class Memory {
   }
   [[nodiscard]] void* const* table() const { return table_.data(); }
 
-  /// Before a run: weights in no cache where a call would not find them there; what other commands compute, in those of the threads.
+  /// Before a run: weights, and what was computed a while ago, in no cache where a call would not find them there; what is fresh, in those of the threads.
   void settle() {
     if (evicting_.size() == 0) return;
     read(evicting_.data(), evicting_.size());
@@ -111,6 +111,12 @@ class Memory {
     Part& part = parts_[operand.slot];
     part.bytes = std::max(part.bytes, static_cast<std::size_t>(end) * item_size(operand.dtype));
     part.dtype = operand.dtype;
+  }
+
+  /// What the command before computed, and where results alone go. Others, as what is added, were computed longer ago.
+  static bool is_fresh(const StepSpec& spec, int slot) {
+    const auto is_here = [slot](const OperandRef& operand) { return operand.slot == slot; };
+    return is_here(spec.inputs[0]) || std::ranges::none_of(spec.inputs, is_here);
   }
 
   void plan_eviction(std::size_t module_bytes) {

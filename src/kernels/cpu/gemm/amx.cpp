@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/cpu/gemm/prefetch.h"
 #include "kernels/cpu/gemm/tiles.h"
 
 #if defined(__x86_64__)
@@ -24,29 +25,6 @@ TileConfig configuration(std::int64_t upper, std::int64_t lower) {
   for (const int tile : {6, 7}) set(tile, kTileRows);
   return config;
 }
-
-/// Lines of the next panel, some with each step.
-struct Prefetch {
-  const std::byte* next = nullptr;
-  std::int64_t per_step = 0;
-
-  [[gnu::always_inline]] inline void step() {
-    for (std::int64_t i = 0; i < per_step; ++i, next += kLine) __builtin_prefetch(next, 0, 2);
-  }
-};
-
-/// What is added to the results of a tile, and where they go: fetched while the tile before is multiplied, as so many rows lie far apart.
-struct ResultLines {
-  const Finish& to;
-
-  [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t column) const {
-    if (to.addend == nullptr) return;
-    for (std::int64_t r = row; r < row + rows; ++r) {
-      __builtin_prefetch(static_cast<const std::uint16_t*>(to.addend) + r * to.addend_stride + column, 0, 2);
-      __builtin_prefetch(static_cast<const std::uint16_t*>(to.y) + r * to.y_stride + column, 0, 2);
-    }
-  }
-};
 
 /// The last columns of a block of rows where the depth is no whole number of blocks, followed by zeros.
 struct Tail {

@@ -61,6 +61,7 @@ REPRISE_BF16 void multiply(std::int64_t rows, const std::uint16_t* a, std::int64
 }  // namespace
 
 void run_dot_tiles(const TileJob& job) {
+  const ResultLines results{*job.finish};
   for (std::int64_t p = job.first; p < job.last; ++p) {
     const std::byte* panel = job.panels + static_cast<std::size_t>(p) * job.form.panel_bytes();
     const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column), blocks = (job.rows + kRows - 1) / kRows;
@@ -68,6 +69,10 @@ void run_dot_tiles(const TileJob& job) {
     for (std::int64_t block = 0; block < blocks; ++block) {
       const std::int64_t row = job.row + job.rows * block / blocks, rows = job.row + job.rows * (block + 1) / blocks - row;
       alignas(64) float tile[kRows * kPanel];
+      if (block + 1 < blocks)
+        results.fetch(row + rows, std::min<std::int64_t>(kRows, job.row + job.rows - row - rows), column);
+      else if (p + 1 < job.last)
+        results.fetch(job.row, std::min<std::int64_t>(kRows, job.rows), column + kPanel);
       multiply(rows, static_cast<const std::uint16_t*>(job.a) + row * job.a_stride, job.a_stride, panel, job.form.depth, prefetch, tile,
                std::make_integer_sequence<int, kRows>());
       job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);

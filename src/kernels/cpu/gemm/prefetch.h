@@ -1,4 +1,4 @@
-// Lines of the panel after the one in use, some with each step, so that it is near when its turn comes.
+// What is asked for before its turn comes.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,7 @@
 
 namespace reprise::kernels::cpu {
 
+/// Lines of the panel after the one in use, some with each step.
 struct Prefetch {
   static constexpr std::int64_t kLine = 64;  // bytes
   const std::byte* next = nullptr;
@@ -22,6 +23,19 @@ struct Prefetch {
   }
   [[gnu::always_inline]] inline void step() {
     for (std::int64_t i = 0; i < lines; ++i, next += kLine) __builtin_prefetch(next, 0, 2);
+  }
+};
+
+/// What is added to the results of a tile of bf16, and where they go: fetched while the tile before is multiplied, as so many rows lie far apart.
+struct ResultLines {
+  const Finish& to;
+
+  [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t column) const {
+    if (to.addend == nullptr) return;
+    for (std::int64_t r = row; r < row + rows; ++r) {
+      __builtin_prefetch(static_cast<const std::uint16_t*>(to.addend) + r * to.addend_stride + column, 0, 2);
+      __builtin_prefetch(static_cast<const std::uint16_t*>(to.y) + r * to.y_stride + column, 0, 2);
+    }
   }
 };
 
