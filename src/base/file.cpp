@@ -22,22 +22,6 @@ namespace {
 constexpr std::size_t kBufferBytes = 1u << 16;
 constexpr int kMaxAttempts = 100;  // at a name for the temporary file
 
-/// A descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 /// Files by where they begin.
 class Mappings {
  public:
@@ -84,6 +68,10 @@ struct stat status_of(int fd, const std::filesystem::path& path) {
 
 }  // namespace
 
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   Descriptor fd(open_to_read(path));
   const struct stat status = status_of(fd.get(), path);
@@ -92,26 +80,27 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   const auto size = static_cast<std::size_t>(status.st_size);
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   REPRISE_CHECK(address != MAP_FAILED, FormatError, "[base/file] {}: cannot be mapped ({})", path.string(), std::strerror(errno));
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, fd.release(), static_cast<const std::byte*>(address), size));
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, std::move(fd), static_cast<const std::byte*>(address), size));
 }
 
-MappedFile::MappedFile(std::filesystem::path path, int fd, const std::byte* data, std::size_t size) : path_(std::move(path)), fd_(fd), data_(data), size_(size) {
+MappedFile::MappedFile(std::filesystem::path path, Descriptor fd, const std::byte* data, std::size_t size)
+    : path_(std::move(path)), fd_(std::move(fd)), data_(data), size_(size) {
   mappings().add(this);
 }
 
 MappedFile::~MappedFile() {
   mappings().remove(this);
   ::munmap(const_cast<std::byte*>(data_), size_);
-  ::close(fd_);
 }
 
 const MappedFile* MappedFile::with(const void* begin, std::size_t bytes) noexcept { return mappings().with(static_cast<const std::byte*>(begin), bytes); }
 
 void MappedFile::read(const std::byte* from, std::size_t bytes, std::byte* to) const {
   for (auto offset = from - data_; bytes > 0;) {
-    const ssize_t n = ::pread(fd_, to, bytes, offset);
+    const ssize_t n = ::pread(fd_.get(), to, bytes, offset);
     if (n < 0 && errno == EINTR) continue;
-    REPRISE_CHECK(n > 0, FormatError, "[base/file] {}: cannot be read at byte {} ({})", path_.string(), offset, n == 0 ? "it ends there" : std::strerror(errno));
+    REPRISE_CHECK(n > 0, FormatError, "[base/file] {}: cannot be read at byte {} ({})", path_.string(), offset,
+                  n == 0 ? "it ends there" : std::strerror(errno));
     offset += n;
     to += n;
     bytes -= static_cast<std::size_t>(n);

@@ -15,6 +15,19 @@ namespace reprise::base {
 
 using Bytes = std::span<const std::byte>;
 
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) noexcept : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor();
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
 /// A read-only mapping of a whole file. The pages live as long as the last shared_ptr; truncating the file meanwhile is the caller's undoing (SIGBUS).
 class MappedFile {
  public:
@@ -32,9 +45,9 @@ class MappedFile {
   void read(const std::byte* from, std::size_t bytes, std::byte* to) const;
 
  private:
-  MappedFile(std::filesystem::path path, int fd, const std::byte* data, std::size_t size);
+  MappedFile(std::filesystem::path path, Descriptor fd, const std::byte* data, std::size_t size);
   std::filesystem::path path_;
-  int fd_;
+  Descriptor fd_;
   const std::byte* data_;
   std::size_t size_;
 };

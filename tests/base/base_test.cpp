@@ -15,8 +15,8 @@
 #include "base/log.h"
 #include "base/pages.h"
 #include "base/unique_handle.h"
-#include "reprise/error.h"
 #include "mappings.h"
+#include "reprise/error.h"
 #include "temp_dir.h"
 
 namespace reprise::base {

@@ -110,16 +110,35 @@ TEST(CpuConv, DepthwiseAgreesWithTheDefinition) {
             {DType::f32, DType::bf16}, &cpu::make_depthwise, tolerance(DType::f32));
 }
 
+const std::vector<Case> kWindows{
+    {.in = {28, 28}, .kernel = {3, 3}, .from = 64, .to = 128, .activation = Activation::relu, .addend = true, .threads = 2},
+    {.in = {27, 33}, .kernel = {3, 3}, .from = 16, .to = 80, .padding = 0, .bias = false, .streamed = true},
+    {.in = {25, 26}, .kernel = {3, 3}, .from = 48, .to = 16, .batch = 2, .padding = 2, .activation = Activation::hardswish, .threads = 3},
+    {.in = {14, 13}, .kernel = {3, 3}, .from = 160, .to = 144, .activation = Activation::silu, .threads = 2},
+    {.in = {15, 14}, .kernel = {3, 3}, .from = 144, .to = 128, .batch = 2, .addend = true},
+    {.in = {28, 29}, .kernel = {3, 3}, .from = 144, .to = 80, .batch = 2, .addend = true, .streamed = true, .threads = 3},
+    {.in = {7, 50}, .kernel = {3, 3}, .from = 16, .to = 272, .padding = 0, .bias = false, .threads = 2}};
+
 // More is lost than by the definition: the transforms' factors are up to 8.
-TEST(CpuConv, WinogradAgreesWithTheDefinition) {
-  check_all({{.in = {28, 28}, .kernel = {3, 3}, .from = 64, .to = 128, .activation = Activation::relu, .addend = true, .threads = 2},
-             {.in = {27, 33}, .kernel = {3, 3}, .from = 16, .to = 80, .padding = 0, .bias = false, .streamed = true},
-             {.in = {25, 26}, .kernel = {3, 3}, .from = 48, .to = 16, .batch = 2, .padding = 2, .activation = Activation::hardswish, .threads = 3},
-             {.in = {14, 13}, .kernel = {3, 3}, .from = 160, .to = 144, .activation = Activation::silu, .threads = 2},
-             {.in = {15, 14}, .kernel = {3, 3}, .from = 144, .to = 128, .batch = 2, .addend = true},
-             {.in = {28, 29}, .kernel = {3, 3}, .from = 144, .to = 80, .batch = 2, .addend = true, .streamed = true, .threads = 3},
-             {.in = {7, 50}, .kernel = {3, 3}, .from = 16, .to = 272, .padding = 0, .bias = false, .threads = 2}},
-            {DType::f32}, &cpu::make_winograd, 3e-5);
+TEST(CpuConv, WinogradAgreesWithTheDefinition) { check_all(kWindows, {DType::f32}, &cpu::make_winograd, 3e-5); }
+
+/// By tiles of 2 x 2 where the rules take others.
+cpu::StepPtr make_small_winograd(const cpu::Contraction& conv, cpu::WeightCache& weights) { return cpu::make_winograd(conv, weights, 2); }
+/// By tiles of 4 x 4, as the rules or not.
+cpu::StepPtr make_large_winograd(const cpu::Contraction& conv, cpu::WeightCache& weights) {
+  cpu::StepPtr step = cpu::make_winograd(conv, weights);
+  return step ? std::move(step) : cpu::make_winograd(conv, weights, 4);
+}
+
+TEST(CpuConv, WinogradByTilesOfAnySize) {
+  check_all(kWindows, {DType::f32}, &make_small_winograd, 3e-5);
+  for (const std::string& isa : machine_isas()) {
+    SCOPED_TRACE(isa);
+    const IsaScope scope(isa);
+    for (const Case& c : kWindows) {
+      for (const Make make : {&make_small_winograd, &make_large_winograd}) EXPECT_EQ(check(c, DType::bf16, make, tolerance(DType::bf16)), isa != "amx");
+    }
+  }
 }
 
 cpu::StepPtr make_product(const cpu::Contraction& conv, cpu::WeightCache& weights) { return cpu::make_conv_product(conv, weights).step; }
@@ -181,7 +200,7 @@ TEST(CpuConv, EachTakesItsOwn) {
   const Case square{.in = {28, 28}, .kernel = {3, 3}, .from = 16, .to = 16};
   EXPECT_FALSE(check(square, DType::f32, &cpu::make_depthwise, 0));
   EXPECT_FALSE(check(depthwise(square), DType::f32, &make_product, 0));
-  EXPECT_FALSE(check(square, DType::bf16, &cpu::make_winograd, 0));
+  EXPECT_FALSE(check(square, DType::f16, &cpu::make_winograd, 0));
   EXPECT_FALSE(check({.in = {28, 28}, .kernel = {3, 3}, .stride = 2}, DType::f32, &cpu::make_winograd, 0));
   EXPECT_FALSE(check({.in = {28, 28}, .kernel = {3, 3}, .activation = Activation::tanh}, DType::f32, &cpu::make_winograd, 0));
   EXPECT_FALSE(check({.in = {7, 7}, .kernel = {3, 3}}, DType::f32, &cpu::make_winograd, 0));

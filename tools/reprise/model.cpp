@@ -88,7 +88,8 @@ void CompileFlags::add_to(CLI::App& app) {
   app.add_option("--min-block-size", min_block_size, "Engines of fewer ops are folded into the fallback beside them")->check(CLI::Range(1, 1000000));
   app.add_flag("--require-full-compilation", require_full_compilation, "Ops that fall back are an error");
   app.add_option("--threads", threads, "In one call; 0: all cores")->check(CLI::Range(0, 1024));
-  app.add_option_function<std::string>("--cpu-isa", set_max_cpu_isa, "The most that CPU kernels use")->check(CLI::IsMember({"plain", "avx2", "avx512", "avx512_bf16", "amx"}));
+  app.add_option_function<std::string>("--cpu-isa", set_max_cpu_isa, "The most that CPU kernels use")
+      ->check(CLI::IsMember({"plain", "avx2", "avx512", "avx512_bf16", "amx"}));
   app.add_option("--optimization-level", optimization_level, "How much is measured to choose kernels, 0 to 5")->check(CLI::Range(0, 5));
   app.add_option("--optimization-profile", called_profile, "Of calls: an index, or auto: the active one when it fits, else the first that does");
   app.add_flag("--enable-weight-streaming", enable_weight_streaming, "Weights may be left on the host (runtime modes)");

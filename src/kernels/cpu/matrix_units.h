@@ -1,4 +1,5 @@
-// What kernels on matrix units (AMX) share, and those that have the instructions for bf16 alone. x86-64 only; the configuration is the thread's own and stays until it is released.
+// What kernels on matrix units (AMX) share, and those that have the instructions for bf16 alone. x86-64 only; the configuration is the thread's own and stays
+// until it is released.
 #pragma once
 
 #include <immintrin.h>

@@ -21,15 +21,17 @@ constexpr std::int64_t kMostKept = 64 * 64;             // weights, in windows
 struct Conv {
   ConvShape shape;
   Grid grid;
-  PackedWeight weights;         // kept: [element][panel][channel][kPanel]; else [panel][channel][3][3][kPanel]
+  PackedWeight weights;         // kept: f32 [element][panel][channel][kPanel]; else [panel][channel][3][3][kPanel]
   std::int64_t part_tiles = 0;  // at most: of a job where weights are kept, else of all patches that are there at once
   std::int64_t splits = 1;      // of these, into jobs of a panel each
   bool kept = false;
 
   [[nodiscard]] std::int64_t parts() const { return (grid.tiles() + part_tiles - 1) / part_tiles; }
   [[nodiscard]] std::int64_t panels() const { return (shape.out_channels + kPanel - 1) / kPanel; }
+  /// Of a panel of windows as they are.
+  [[nodiscard]] std::int64_t panel_bytes() const { return shape.channels * shape.taps() * kPanel * static_cast<std::int64_t>(item_size(shape.w.dtype)); }
   [[nodiscard]] std::size_t weight_bytes() const {
-    return static_cast<std::size_t>((kept ? grid.elements() : shape.taps()) * panels() * shape.channels * kPanel * 4);
+    return static_cast<std::size_t>(panels() * (kept ? grid.elements() * shape.channels * kPanel * 4 : panel_bytes()));
   }
   /// Floats from one element to the next: a line more, so that all elements of a tile do not meet in one set of the cache.
   [[nodiscard]] std::int64_t patch_stride() const { return part_tiles * shape.channels + 16; }
@@ -52,12 +54,12 @@ struct KeptJob {
   float *patches = nullptr, *products = nullptr;
 };
 
-template <int W, int M>
+template <int W, int M, class E>
 struct KeptLoop {
   static void run(const KeptJob& job) {
     const Conv& conv = *job.conv;
     const ConvShape& s = conv.shape;
-    const Tiles<W, M> tiles(s, conv.grid, job.bindings);
+    const Tiles<W, M, E> tiles(s, conv.grid, job.bindings);
     const std::int64_t count = job.end - job.begin, width = conv.panels() * kPanel, panel_items = s.channels * kPanel;
     for (std::int64_t t = 0; t < count; ++t) tiles.gather(job.begin + t, {job.patches + t * s.channels, conv.patch_stride()});
     const auto* w = reinterpret_cast<const float*>(conv.weights.at(job.bindings));
@@ -82,10 +84,10 @@ struct GatherJob {
   float* to = nullptr;
 };
 
-template <int W, int M>
+template <int W, int M, class E>
 struct GatherLoop {
   static void run(const GatherJob& job) {
-    const Tiles<W, M> tiles(job.conv->shape, job.conv->grid, job.bindings);
+    const Tiles<W, M, E> tiles(job.conv->shape, job.conv->grid, job.bindings);
     for (std::int64_t t = job.begin; t < job.end; ++t) tiles.gather(t, {job.to + (t - job.begin) * job.conv->shape.channels, job.conv->patch_stride()});
   }
 };
@@ -99,77 +101,89 @@ struct PanelJob {
   float *weights = nullptr, *products = nullptr;
 };
 
-template <int W, int M>
+template <int W, int M, class E>
 struct PanelLoop {
   static void run(const PanelJob& job) {
     const Conv& conv = *job.conv;
     const ConvShape& s = conv.shape;
-    const Tiles<W, M> tiles(s, conv.grid, job.bindings);
+    const Tiles<W, M, E> tiles(s, conv.grid, job.bindings);
     const std::int64_t count = job.end - job.begin, stride = conv.product_stride(kPanel);
-    const auto* taps = reinterpret_cast<const float*>(conv.weights.at(job.bindings)) + job.panel * s.channels * 9 * kPanel;
+    const auto* taps = reinterpret_cast<const E*>(conv.weights.at(job.bindings)) + job.panel * s.channels * 9 * kPanel;
     for (std::int64_t k = 0; k < s.channels; k += kDepth, taps += kDepth * 9 * kPanel) {
       const std::int64_t depth = std::min(kDepth, s.channels - k);
       tiles.transform(taps, depth, job.weights, conv.weight_stride());
       for (std::int64_t e = 0; e < conv.grid.elements(); ++e) {
         tiles.template multiply<Ahead::line>(count, job.patches + e * conv.patch_stride() + k, s.channels, job.weights + e * conv.weight_stride(), depth,
-                                             job.products + e * stride, kPanel, k > 0, taps + (9 * kPanel + e * 16) * depth);
+                                             job.products + e * stride, kPanel, k > 0,
+                                             reinterpret_cast<const std::byte*>(taps + 9 * kPanel * depth) + e * depth * kLine);
       }
     }
     with_activation(s.activation, [&]<Activation kind> [[gnu::always_inline]] () {
       for (std::int64_t t = 0; t < count; ++t)
-        tiles.template scatter<kind>(job.begin + t, {job.products + t * kPanel, stride}, job.panel * kPanel, std::min((job.panel + 1) * kPanel, s.out_channels));
+        tiles.template scatter<kind>(job.begin + t, {job.products + t * kPanel, stride}, job.panel * kPanel,
+                                     std::min((job.panel + 1) * kPanel, s.out_channels));
     });
   }
 };
 
 /// Weights as they are kept, of one panel.
 struct TransformJob {
-  const float* from = nullptr;
+  const std::byte* from = nullptr;
   std::int64_t channels = 0;
   float* to = nullptr;
   std::int64_t stride = 0;
 };
 
-template <int W, int M>
+template <int W, int M, class E>
 struct TransformLoop {
-  static void run(const TransformJob& job) { Tiles<W, M>::transform(job.from, job.channels, job.to, job.stride); }
+  static void run(const TransformJob& job) { Tiles<W, M, E>::transform(reinterpret_cast<const E*>(job.from), job.channels, job.to, job.stride); }
 };
 
-template <template <int, int> class Loop>
-auto of_tile(int m) {
-  const Isa isa = active_isa();
-  return m == 2 ? of_widths<Loop<16, 2>, Loop<8, 2>, Loop<4, 2>>(isa, &Loop<4, 2>::run) : of_widths<Loop<16, 4>, Loop<8, 4>, Loop<4, 4>>(isa, &Loop<4, 4>::run);
+template <template <int, int, class> class Loop, int M, class E>
+auto of_elements() {
+  return of_widths<Loop<16, M, E>, Loop<8, M, E>, Loop<4, M, E>>(active_isa(), &Loop<4, M, E>::run);
+}
+template <template <int, int, class> class Loop>
+auto kernel_for(const Conv& conv) {
+  if (conv.shape.x.dtype == DType::bf16) return conv.grid.m == 2 ? of_elements<Loop, 2, BFloat16>() : of_elements<Loop, 4, BFloat16>();
+  return conv.grid.m == 2 ? of_elements<Loop, 2, float>() : of_elements<Loop, 4, float>();
 }
 
 /// [channel][3][3][kPanel] of one panel; zeros behind the last output channel.
-void pack_panel(const ConvShape& s, const float* w, std::int64_t panel, float* to) {
+template <class E>
+void pack_panel(const ConvShape& s, const std::byte* from, std::int64_t panel, std::byte* to) {
+  const auto* w = reinterpret_cast<const E*>(from);
+  auto* packed = reinterpret_cast<E*>(to);
   for (std::int64_t channel = 0; channel < s.channels; ++channel) {
     for (std::int64_t tap = 0; tap < 9; ++tap) {
-      const float* from = w + channel * s.w.strides[1] + tap / 3 * s.w.strides[2] + tap % 3 * s.w.strides[3];
-      for (std::int64_t out = panel * kPanel; out < (panel + 1) * kPanel; ++out) *to++ = out < s.out_channels ? from[out * s.w.strides[0]] : 0.0F;
+      const E* taps = w + channel * s.w.strides[1] + tap / 3 * s.w.strides[2] + tap % 3 * s.w.strides[3];
+      for (std::int64_t out = panel * kPanel; out < (panel + 1) * kPanel; ++out) *packed++ = out < s.out_channels ? taps[out * s.w.strides[0]] : E();
     }
   }
 }
 
 void pack(const Conv& conv, const std::byte* from, std::byte* to) {
   const ConvShape& s = conv.shape;
-  const auto* w = reinterpret_cast<const float*>(from);
-  auto* packed = reinterpret_cast<float*>(to);
-  const std::int64_t taps = s.channels * 9 * kPanel, items = s.channels * kPanel;
+  const std::int64_t panel_bytes = conv.panel_bytes(), items = s.channels * kPanel;
+  const auto pack_plain = s.x.dtype == DType::bf16 ? &pack_panel<BFloat16> : &pack_panel<float>;
   parallel_for(s.threads, conv.panels(), 1, [&](std::int64_t begin, std::int64_t end, int) {
-    std::vector<float> plain(static_cast<std::size_t>(conv.kept ? taps : 0));
+    std::vector<std::byte> plain(static_cast<std::size_t>(conv.kept ? panel_bytes : 0));
     for (std::int64_t panel = begin; panel < end; ++panel) {
-      pack_panel(s, w, panel, conv.kept ? plain.data() : packed + panel * taps);
-      if (conv.kept) of_tile<TransformLoop>(conv.grid.m)({plain.data(), s.channels, packed + panel * items, conv.panels() * items});
+      pack_plain(s, from, panel, conv.kept ? plain.data() : to + panel * panel_bytes);
+      if (conv.kept) kernel_for<TransformLoop>(conv)({plain.data(), s.channels, reinterpret_cast<float*>(to) + panel * items, conv.panels() * items});
     }
   });
 }
+
+/// Matrix units multiply bf16 faster than this saves products.
+bool has_slow_products(DType dtype) { return dtype == DType::bf16 && active_isa() < Isa::amx; }
 
 bool takes(const ConvShape& s) {
   for (int d = 0; d < 2; ++d) {
     if (s.kernel[d] != 3 || s.stride[d] != 1 || s.dilation[d] != 1) return false;
   }
-  return s.x.rank == 4 && s.x.dtype == DType::f32 && s.groups == 1 && s.channels % 16 == 0 && s.out_channels % 16 == 0 && has_vector_form(s.activation);
+  return s.x.rank == 4 && (s.x.dtype == DType::f32 || has_slow_products(s.x.dtype)) && s.groups == 1 && s.channels % 16 == 0 && s.out_channels % 16 == 0 &&
+         has_vector_form(s.activation);
 }
 
 /// Tiles whose patches, and products where weights are kept, stay in the second-level cache.
@@ -192,7 +206,7 @@ Conv plan(const ConvShape& s, int tile) {
 
 StepPtr make_kept(Conv conv) {
   const std::int64_t width = conv.panels() * kPanel, patches = conv.patches(), items = patches + conv.products(width);
-  const auto kernel = of_tile<KeptLoop>(conv.grid.m);
+  const auto kernel = kernel_for<KeptLoop>(conv);
   return reference::make_step(static_cast<std::size_t>(items * conv.shape.threads * 4), [=](void* const* bindings, std::byte* scratch) {
     parallel_jobs(conv.shape.threads, conv.parts(), [&](std::int64_t job, int worker) {
       float* mine = reinterpret_cast<float*>(scratch) + worker * items;
@@ -205,8 +219,8 @@ StepPtr make_transforming(Conv conv) {
   const ConvShape& s = conv.shape;
   const std::int64_t patches = conv.patches(), weights = conv.grid.elements() * conv.weight_stride(), items = weights + conv.products(kPanel);
   const std::int64_t gather_cost = conv.grid.elements() * s.channels * 4;
-  const auto gather = of_tile<GatherLoop>(conv.grid.m);
-  const auto multiply = of_tile<PanelLoop>(conv.grid.m);
+  const auto gather = kernel_for<GatherLoop>(conv);
+  const auto multiply = kernel_for<PanelLoop>(conv);
   return reference::make_step(static_cast<std::size_t>((patches + items * s.threads) * 4), [=](void* const* bindings, std::byte* scratch) {
     auto* all = reinterpret_cast<float*>(scratch);
     const int threads = conv.shape.threads;
@@ -228,14 +242,17 @@ StepPtr make_transforming(Conv conv) {
 StepPtr make(Conv conv, const Contraction& contraction, WeightCache& cache) {
   const OperandRef& w = conv.shape.w;
   conv.weights = cache.pack(contraction.spec, w,
-                            {conv.kept ? kKeptForm : kPanelsForm, conv.kept ? conv.grid.m : 0, conv.shape.channels, conv.shape.out_channels, w.strides[0], w.strides[1],
-                             w.strides[2], w.strides[3]},
+                            {conv.kept ? kKeptForm : kPanelsForm, conv.kept ? conv.grid.m : 0, static_cast<std::int64_t>(w.dtype), conv.shape.channels,
+                             conv.shape.out_channels, w.strides[0], w.strides[1], w.strides[2], w.strides[3]},
                             conv.weight_bytes(), [conv](const std::byte* from, std::byte* to) { pack(conv, from, to); });
   return conv.kept ? make_kept(std::move(conv)) : make_transforming(std::move(conv));
 }
 
-/// Patches must be many enough for the products to be worth the transforms.
-bool is_likely_better(const Conv& conv) { return conv.grid.tiles() >= 16; }
+/// Patches must be many enough for the products to be worth the transforms; dot products of bf16 save half of what this does.
+bool is_likely_better(const Conv& conv) {
+  const bool dots = conv.shape.x.dtype == DType::bf16 && active_isa() == Isa::avx512_bf16;
+  return conv.grid.tiles() >= (dots ? 40 : 16);
+}
 
 constexpr int kLikelyTile = 4;
 

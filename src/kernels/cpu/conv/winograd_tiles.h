@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "kernels/cpu/conv/activate.h"
@@ -12,6 +13,7 @@ namespace reprise::kernels::cpu::winograd {
 
 constexpr std::int64_t kPanel = 64;  // output channels of a panel of weights
 constexpr std::int64_t kRows = 6;    // tiles that a product takes at a time
+constexpr std::int64_t kLine = 64;   // bytes of a line of the cache
 
 /// The tiles of an image.
 struct Grid {
@@ -84,7 +86,8 @@ struct Place {
 /// What a product's first rows ask for while they are computed: for each step along the depth a row of a panel, or a line of the cache.
 enum class Ahead { row, line };
 
-template <int W, int M>
+/// Of tensors of E, with sums in f32.
+template <int W, int M, class E>
 class Tiles {
   using V = Floats<W>;
   static constexpr int kSide = M + 2;
@@ -97,7 +100,7 @@ class Tiles {
   REPRISE_INLINE void gather(std::int64_t tile, Place to) const {
     const Output at = output(tile);
     const std::int64_t row0 = at.row - s_.padding[0], column0 = at.column - s_.padding[1];
-    const auto* x = reinterpret_cast<const float*>(s_.x.at(bindings_)) + at.image * s_.rows * s_.columns * s_.channels;
+    const auto* x = reinterpret_cast<const E*>(s_.x.at(bindings_)) + at.image * s_.rows * s_.columns * s_.channels;
     const bool inside = row0 >= 0 && column0 >= 0 && row0 + kSide <= s_.rows && column0 + kSide <= s_.columns;
     for (std::int64_t c = 0; c < s_.channels; c += W) {
       V d[kSide][kSide];
@@ -122,7 +125,7 @@ class Tiles {
   }
 
   /// Weights of `channels` channels and kPanel outputs: [channel][3][3][kPanel] becomes [element][channel][kPanel], with elements `stride` floats apart.
-  REPRISE_INLINE static void transform(const float* from, std::int64_t channels, float* to, std::int64_t stride) {
+  REPRISE_INLINE static void transform(const E* from, std::int64_t channels, float* to, std::int64_t stride) {
     for (std::int64_t k = 0; k < channels; ++k, from += 9 * kPanel, to += kPanel) {
       for (std::int64_t c = 0; c < kPanel; c += W) {
         V d[3][kSide];  // by columns of the window
@@ -146,7 +149,7 @@ class Tiles {
   /// y[rows, kPanel] = or += a[rows, depth] times w[depth, kPanel]; rows of `a` and `y` are so many floats apart. `next`: what is asked for meanwhile.
   template <Ahead kAhead>
   REPRISE_INLINE static void multiply(std::int64_t rows, const float* a, std::int64_t a_stride, const float* w, std::int64_t depth, float* y,
-                                      std::int64_t y_stride, bool add, const float* next) {
+                                      std::int64_t y_stride, bool add, const void* next) {
     const std::int64_t blocks = (rows + kRows - 1) / kRows;
     for (std::int64_t b = 0; b < blocks; ++b, next = w) {
       const std::int64_t first = rows * b / blocks, count = rows * (b + 1) / blocks - first;
@@ -160,9 +163,9 @@ class Tiles {
     const Output at = output(tile);
     const std::int64_t base = at.image * s_.out_rows * s_.out_columns;
     const std::int64_t rows = std::min<std::int64_t>(M, s_.out_rows - at.row), columns = std::min<std::int64_t>(M, s_.out_columns - at.column);
-    const auto* bias = s_.has_bias ? reinterpret_cast<const float*>(s_.bias.at(bindings_)) : nullptr;
-    const auto* addend = s_.has_addend ? reinterpret_cast<const float*>(s_.addend.at(bindings_)) : nullptr;
-    auto* y = reinterpret_cast<float*>(s_.y.at(bindings_));
+    const auto* bias = s_.has_bias ? reinterpret_cast<const E*>(s_.bias.at(bindings_)) : nullptr;
+    const auto* addend = s_.has_addend ? reinterpret_cast<const E*>(s_.addend.at(bindings_)) : nullptr;
+    auto* y = reinterpret_cast<E*>(s_.y.at(bindings_));
     for (std::int64_t c = begin; c < end; c += W) {
       V d[M][kSide];
       for (int j = 0; j < kSide; ++j) {
@@ -203,7 +206,7 @@ class Tiles {
     float* y;
     std::int64_t y_stride;
     bool add;
-    const float* next;
+    const void* next;
   };
   template <Ahead kAhead, int... Less>
   REPRISE_INLINE static void block(std::int64_t rows, const Product& p, std::integer_sequence<int, Less...>) {
@@ -222,12 +225,12 @@ class Tiles {
       }
       for (std::int64_t k = 0; k < p.depth; ++k) {
         const float* b = p.w + k * kPanel + c;
-        if (kAhead == Ahead::line) __builtin_prefetch(p.next + k * 16, 0, 2);
+        if (kAhead == Ahead::line) __builtin_prefetch(static_cast<const std::byte*>(p.next) + k * kLine, 0, 2);
         V column[kVectors];
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) {
           column[v] = load<V>(b + v * W);
-          if (kAhead == Ahead::row) __builtin_prefetch(p.next + k * kPanel + c + v * W, 0, 2);
+          if (kAhead == Ahead::row) __builtin_prefetch(static_cast<const float*>(p.next) + k * kPanel + c + v * W, 0, 2);
         }
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {

@@ -83,7 +83,7 @@ REPRISE_AMX void run(const TileJob& job) {
   const std::int64_t depth = job.form.depth, whole = job.rows / kRows, rest = job.rows % kRows, steps = (whole + (rest > 0 ? 1 : 0)) * (depth / kDepth);
   const TileConfig full = configuration(kTileRows, kTileRows), last = configuration(std::min(rest, kTileRows), rest - kTileRows);
   const auto panel_bytes = static_cast<std::int64_t>(job.form.panel_bytes());
-  const ResultLines results{*job.finish};
+  const ResultLines<std::uint16_t, kColumns> results{*job.finish};
   if (whole > 0) configure(full);
   for (std::int64_t p = job.first; p < job.last; ++p) {
     const std::byte* panel = job.panels + p * panel_bytes;

@@ -61,7 +61,7 @@ REPRISE_BF16 void multiply(std::int64_t rows, const std::uint16_t* a, std::int64
 }  // namespace
 
 void run_dot_tiles(const TileJob& job) {
-  const ResultLines results{*job.finish};
+  const ResultLines<std::uint16_t, kPanel> results{*job.finish};
   for (std::int64_t p = job.first; p < job.last; ++p) {
     const std::byte* panel = job.panels + static_cast<std::size_t>(p) * job.form.panel_bytes();
     const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column), blocks = (job.rows + kRows - 1) / kRows;

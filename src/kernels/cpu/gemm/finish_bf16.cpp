@@ -23,7 +23,7 @@ REPRISE_BF16 inline V widen(__mmask16 mask, const std::uint16_t* from) {
 
 template <Activation kind, bool adds>
 REPRISE_BF16 void run_rows(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
-                          const Columns& there) {
+                           const Columns& there) {
   const auto* bias = static_cast<const std::uint16_t*>(to.bias);
   const V bias0 = bias == nullptr ? V{} : widen(there.low, bias + column), bias1 = bias == nullptr ? V{} : widen(there.high, bias + column + 16);
   auto* y = static_cast<std::uint16_t*>(to.y) + row * to.y_stride + column;
@@ -44,7 +44,7 @@ REPRISE_BF16 void run_rows(const Finish& to, const float* tile, std::int64_t til
 
 template <Activation kind>
 REPRISE_BF16 void run(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
-                     std::int64_t columns) {
+                      std::int64_t columns) {
   for (std::int64_t c = 0; c < columns; c += 32, tile += 32) {
     const auto both = static_cast<__mmask32>(columns - c >= 32 ? ~0U : (1U << (columns - c)) - 1);
     const Columns there{both, static_cast<__mmask16>(both), static_cast<__mmask16>(both >> 16)};

@@ -39,7 +39,7 @@ void pack_bf16(const MatrixView& from, const PanelForm& form, std::int64_t panel
   }
 }
 
-/// Of a matrix in a file whose columns are lines of memory: a large one would be there twice at the end. Columns before them may have come again with later ones.
+/// Of a matrix in a file whose columns are lines of memory: a large one would be there twice at the end.
 void drop_columns(const MatrixView& from, const PanelForm& form, std::int64_t begin, std::int64_t end) {
   if (from.column_stride < form.depth || from.row_stride != 1) return;
   const auto item = static_cast<std::int64_t>(item_size(form.dtype));
@@ -54,6 +54,7 @@ void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int th
   const std::int64_t cost = std::max<std::int64_t>(1, form.width() * form.depth), together = std::max<std::int64_t>(1, kDropped / cost);
   parallel_for(threads, form.panels(), grain_for(cost), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t panel = begin; panel < end; ++panel) {
+      // From the first: the system may have mapped earlier ones again with later ones.
       if ((panel - begin) % together == 0 && panel > begin) drop_columns(from, form, begin * form.width(), panel * form.width());
       std::byte* place = static_cast<std::byte*>(to) + static_cast<std::size_t>(panel) * form.panel_bytes();
       if (form.dtype == DType::f32)

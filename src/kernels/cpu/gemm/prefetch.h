@@ -26,15 +26,19 @@ struct Prefetch {
   }
 };
 
-/// What is added to the results of a tile of bf16, and where they go: fetched while the tile before is multiplied, as so many rows lie far apart.
+/// What is added to the results of a tile of kColumns, and where they go: fetched while the tile before is multiplied, as so many rows lie far apart.
+template <class E, std::int64_t kColumns>
 struct ResultLines {
   const Finish& to;
 
   [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t column) const {
+    constexpr std::int64_t kStep = Prefetch::kLine / sizeof(E);
     if (to.addend == nullptr) return;
     for (std::int64_t r = row; r < row + rows; ++r) {
-      __builtin_prefetch(static_cast<const std::uint16_t*>(to.addend) + r * to.addend_stride + column, 0, 2);
-      __builtin_prefetch(static_cast<const std::uint16_t*>(to.y) + r * to.y_stride + column, 0, 2);
+      for (std::int64_t c = column; c < column + kColumns; c += kStep) {
+        __builtin_prefetch(static_cast<const E*>(to.addend) + r * to.addend_stride + c, 0, 2);
+        __builtin_prefetch(static_cast<const E*>(to.y) + r * to.y_stride + c, 0, 2);
+      }
     }
   }
 };

@@ -60,6 +60,7 @@ struct TilesF32 {
   static constexpr std::int64_t kPanel = 48;
 
   REPRISE_INLINE void run(const TileJob& job) {
+    const ResultLines<float, kPanel> results{*job.finish};
     for (std::int64_t p = job.first; p < job.last; ++p) {
       const auto* panel = reinterpret_cast<const float*>(job.panels + static_cast<std::size_t>(p) * job.form.panel_bytes());
       const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column);
@@ -67,6 +68,10 @@ struct TilesF32 {
       for (std::int64_t row = job.row; row < job.row + job.rows; row += Rows) {
         const std::int64_t rows = std::min<std::int64_t>(Rows, job.row + job.rows - row);
         alignas(64) float tile[Rows * kPanel];
+        if (row + rows < job.row + job.rows)
+          results.fetch(row + rows, std::min<std::int64_t>(Rows, job.row + job.rows - row - rows), column);
+        else if (p + 1 < job.last)
+          results.fetch(job.row, std::min<std::int64_t>(Rows, job.rows), column + kPanel);
         block(rows, static_cast<const float*>(job.a) + row * job.a_stride, job.a_stride, panel, job.form.depth, prefetch, tile,
               std::make_integer_sequence<int, Rows>());
         job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);

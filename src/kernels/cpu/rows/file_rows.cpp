@@ -1,5 +1,8 @@
 // Rows of a large table in a module's file, as of an embedding: read from the file, not through its mapping. Of a mapping a system may count megabytes of its
 // cache as the process's own for each row that is touched.
+#include <algorithm>
+#include <vector>
+
 #include "base/file.h"
 #include "kernels/cpu/rows/rows.h"
 #include "kernels/reference/step.h"
@@ -14,7 +17,8 @@ bool takes(const StepSpec& spec) {
   if (spec.inputs.size() != 2 || spec.outputs.size() != 1) return false;
   const OperandRef &table = spec.inputs[0], &indices = spec.inputs[1], &y = spec.outputs[0];
   if (spec.attrs->ints("axes") != std::vector<std::int64_t>{0} || spec.attrs->integer("position") != 0) return false;
-  if (indices.dtype != DType::i64 || !indices.is_contiguous() || table.rank < 2 || !table.is_contiguous() || !y.is_contiguous() || table.dtype != y.dtype) return false;
+  if (indices.dtype != DType::i64 || !indices.is_contiguous() || table.rank < 2 || !table.is_contiguous() || !y.is_contiguous() || table.dtype != y.dtype)
+    return false;
   const bool fits = y.rank == indices.rank + table.rank - 1 && std::equal(indices.shape().begin(), indices.shape().end(), y.shape().begin()) &&
                     std::equal(table.shape().begin() + 1, table.shape().end(), y.shape().begin() + indices.rank);
   return fits && is_fixed(spec, table);
