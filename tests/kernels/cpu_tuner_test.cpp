@@ -120,7 +120,7 @@ void check_candidates(const Command& c, int threads, std::set<std::string>& name
     names.insert(name.substr(0, name.find(':')));
     tensor::copy_into(c.y, before.to(c.y.dtype()));
     run.run();
-    expect_near(c.y, oracle, name.starts_with("winograd") ? 3e-5 : tolerance(c.y.dtype()), name + ", " + std::string(cpu_isa()));
+    expect_near(c.y, oracle, std::max(name.starts_with("winograd") ? 3e-5 : 0, tolerance(c.y.dtype())), name + ", " + std::string(cpu_isa()));
   }
 }
 
@@ -139,7 +139,7 @@ TEST(CpuCandidates, AllGiveTheSame) {
       }
       const bool tiles = std::any_of(names.begin(), names.end(), [](const std::string& name) { return name.starts_with("gemm_"); });
       EXPECT_EQ(tiles, isa != "plain");
-      EXPECT_EQ(names.contains("winograd"), dtype == DType::f32);
+      EXPECT_EQ(names.contains("winograd"), dtype == DType::f32 || isa != "amx");
       EXPECT_TRUE(names.contains("depthwise"));
     }
   }
