@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libfmt-dev libsimdjson-dev zlib1g-dev libcli11-dev libgtest-dev libdnnl-dev)
 if [ "${1:-build}" = check ]; then
-  packages+=(ccache clang clang-format clang-tidy libclang-rt-14-dev llvm python3 python3-venv)
+  packages+=(ccache clang clang-format clang-tidy libclang-rt-14-dev libomp-14-dev llvm python3 python3-venv)
 fi
 
 missing=()

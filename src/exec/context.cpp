@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 #include "base/check.h"
-#include "base/file.h"
 #include "base/pages.h"
 #include "exec/step_builder.h"
 #include "tensor/strided_copy.h"
@@ -14,6 +14,18 @@ namespace {
 
 std::size_t reserve_for(const Executable& executable) {
   return executable.largest_memory() ? std::max<std::size_t>(executable.largest_memory()->total_bytes, 1) : 0;
+}
+
+/// From the first to the last that lies in a module's file.
+std::span<const std::byte> mapped_weights(const plan::Plan& plan) {
+  const std::byte *begin = nullptr, *end = nullptr;
+  for (const auto& weight : plan.weights) {
+    if (!weight.mapped) continue;
+    const auto* data = weight.data.data_as<const std::byte>();
+    if (begin == nullptr || std::less<>()(data, begin)) begin = data;
+    if (end == nullptr || std::less<>()(end, data + weight.data.nbytes())) end = data + weight.data.nbytes();
+  }
+  return {begin, end};
 }
 
 template <class T>
@@ -296,20 +308,15 @@ void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy
   pieces.push_back(std::move(piece));
 }
 
-/// Kernels that keep weights in a form of their own have read the file's for the last time; others read their pages again. All of the file: the system maps
-/// neighbours too.
+/// Kernels that keep weights in a form of their own have read the file's for the last time; others read their pages again. Those of all weights: the system
+/// maps neighbours of what is read.
 void ExecutionContext::drop_pages_of(const plan::Command& command) const {
   const plan::Plan& plan = executable_->plan();
   if (!executable_->device()->host_visible()) return;
-  for (const auto& operand : command.inputs) {
-    const auto& buffer = plan.buffers[static_cast<std::size_t>(operand.buffer)];
-    if (buffer.kind != plan::BufferKind::weight) continue;
-    const auto& weight = plan.weights[static_cast<std::size_t>(buffer.index)];
-    const auto* file = weight.mapped ? base::MappedFile::with(weight.data.data(), weight.data.nbytes()) : nullptr;
-    if (file == nullptr) continue;
-    base::drop_pages(file->bytes().data(), file->bytes().size());
-    return;
-  }
+  const auto is_weight = [&](const plan::Operand& operand) { return plan.buffers[static_cast<std::size_t>(operand.buffer)].kind == plan::BufferKind::weight; };
+  if (std::ranges::none_of(command.inputs, is_weight)) return;
+  const std::span<const std::byte> weights = mapped_weights(plan);
+  base::drop_pages_of_file(weights.data(), weights.size());
 }
 
 /// What a command is about to count is not known: its outputs get room for the most that it can be.

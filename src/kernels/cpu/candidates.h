@@ -1,6 +1,7 @@
 // The kernels that can run a matmul or conv on the CPU, by name: what the tuner measures and what a stored choice names.
 //
-//   gemm_amx, gemm_avx512_bf16, gemm_avx512, gemm_avx2   our own products (gemm/gemm.h, conv/conv.h); with ":256k" their rows in blocks of so many bytes
+//   gemm_amx, gemm_avx512_bf16, gemm_avx512, gemm_avx2
+//                                      our own products (gemm/gemm.h, conv/conv.h); with ":256k" their rows in blocks of so many bytes
 //   winograd                           3x3 windows by minimal filtering; with ":2" or ":4" by tiles of that side
 //   depthwise                          one channel a group
 //   onednn                             a library, and with ":add" or ":sum" its other way to add

@@ -21,7 +21,7 @@ struct ConvShape {
   [[nodiscard]] std::int64_t taps() const { return kernel[0] * kernel[1]; }
   [[nodiscard]] std::int64_t pixels() const { return batch * out_rows * out_columns; }
   /// Elements of w from one tap to the next along a dimension.
-  [[nodiscard]] std::int64_t tap_stride(int d) const { return w.rank == 4 ? w.strides[static_cast<std::size_t>(2 + d)] : d == 0 ? 0 : w.strides[2]; }
+  [[nodiscard]] std::int64_t tap_stride(int d) const { return w.rank == 4 ? w.strides[static_cast<std::size_t>(d) + 2] : d == 0 ? 0 : w.strides[2]; }
 };
 
 /// nullopt: transposed, weights that change, other dtypes than f32 and bf16, or operands that lie otherwise.

@@ -14,9 +14,9 @@ namespace reprise::kernels::cpu {
 namespace winograd {
 namespace {
 
-constexpr std::int64_t kKeptForm = 4, kPanelsForm = 5;  // WeightCache
-constexpr std::int64_t kDepth = 32;                     // channels whose weights are transformed at a time
-constexpr std::int64_t kMostKept = 64 * 64;             // weights, in windows
+constexpr std::int64_t kKeptForm = 4, kPanelsForm = 5;     // WeightCache
+constexpr std::int64_t kDepth = 32;                        // channels whose weights are transformed at a time
+constexpr std::int64_t kMostKept = std::int64_t{64} * 64;  // weights, in windows
 
 struct Conv {
   ConvShape shape;
@@ -69,7 +69,7 @@ struct KeptLoop {
                                             job.products + e * conv.product_stride(width) + p * kPanel, width, false, w + panel_items);
       }
     }
-    with_activation(s.activation, [&]<Activation kind> [[gnu::always_inline]] () {
+    with_activation(s.activation, [&]<Activation kind>() REPRISE_INLINE_LAMBDA {
       for (std::int64_t t = 0; t < count; ++t)
         tiles.template scatter<kind>(job.begin + t, {job.products + t * width, conv.product_stride(width)}, 0, s.out_channels);
     });
@@ -118,7 +118,7 @@ struct PanelLoop {
                                              reinterpret_cast<const std::byte*>(taps + 9 * kPanel * depth) + e * depth * kLine);
       }
     }
-    with_activation(s.activation, [&]<Activation kind> [[gnu::always_inline]] () {
+    with_activation(s.activation, [&]<Activation kind>() REPRISE_INLINE_LAMBDA {
       for (std::int64_t t = 0; t < count; ++t)
         tiles.template scatter<kind>(job.begin + t, {job.products + t * kPanel, stride}, job.panel * kPanel,
                                      std::min((job.panel + 1) * kPanel, s.out_channels));

@@ -21,7 +21,8 @@ struct Grid {
   std::int64_t images = 0, down = 0, across = 0;
 
   /// Elements of a patch: (M + 2)², each of which is a matrix product of its own.
-  [[nodiscard]] std::int64_t elements() const { return (m + 2) * (m + 2); }
+  [[nodiscard]] std::int64_t elements() const { return side() * side(); }
+  [[nodiscard]] std::int64_t side() const { return m + 2; }
   [[nodiscard]] std::int64_t tiles() const { return images * down * across; }
 };
 
@@ -90,6 +91,7 @@ enum class Ahead { row, line };
 template <int W, int M, class E>
 class Tiles {
   using V = Floats<W>;
+  static constexpr std::int64_t kLanes = W;
   static constexpr int kSide = M + 2;
   static constexpr int kVectors = W == 16 ? 4 : 2;  // of a product's columns at a time
 
@@ -214,13 +216,13 @@ class Tiles {
   }
   template <Ahead kAhead, int R>
   REPRISE_INLINE static void block(const Product& p) {
-    for (std::int64_t c = 0; c < kPanel; c += kVectors * W) {
+    for (std::int64_t c = 0; c < kPanel; c += kVectors * kLanes) {
       V sum[R][kVectors] = {};
       if (p.add) {
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-          for (int v = 0; v < kVectors; ++v) sum[r][v] = load<V>(p.y + r * p.y_stride + c + v * W);
+          for (int v = 0; v < kVectors; ++v) sum[r][v] = load<V>(p.y + r * p.y_stride + c + v * kLanes);
         }
       }
       for (std::int64_t k = 0; k < p.depth; ++k) {
@@ -229,8 +231,8 @@ class Tiles {
         V column[kVectors];
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) {
-          column[v] = load<V>(b + v * W);
-          if (kAhead == Ahead::row) __builtin_prefetch(static_cast<const float*>(p.next) + k * kPanel + c + v * W, 0, 2);
+          column[v] = load<V>(b + v * kLanes);
+          if (kAhead == Ahead::row) __builtin_prefetch(static_cast<const float*>(p.next) + k * kPanel + c + v * kLanes, 0, 2);
         }
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
@@ -242,7 +244,7 @@ class Tiles {
 #pragma GCC unroll 6
       for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) store(p.y + r * p.y_stride + c + v * W, sum[r][v]);
+        for (int v = 0; v < kVectors; ++v) store(p.y + r * p.y_stride + c + v * kLanes, sum[r][v]);
       }
     }
   }
