@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kKeptForm = 4, kPanelsForm = 5;     // WeightCache
 constexpr std::int64_t kDepth = 32;                        // channels whose weights are transformed at a time
+constexpr std::int64_t kWorthTransforms = 24;              // tiles: for fewer, threads that share patches are faster than ones that all transform the weights
 constexpr std::int64_t kMostKept = std::int64_t{64} * 64;  // weights, in windows
 
 struct Conv {
@@ -25,7 +26,9 @@ struct Conv {
   std::int64_t part_tiles = 0;  // at most: of a job where weights are kept, else of all patches that are there at once
   std::int64_t splits = 1;      // of these, into jobs of a panel each
   bool kept = false;
+  bool alone = false;  // each thread transforms weights for tiles of its own; else for all tiles, a panel of weights
 
+  [[nodiscard]] std::int64_t tiles_of(std::int64_t part) const { return std::min(part_tiles, grid.tiles() - part * part_tiles); }
   [[nodiscard]] std::int64_t parts() const { return (grid.tiles() + part_tiles - 1) / part_tiles; }
   [[nodiscard]] std::int64_t panels() const { return (shape.out_channels + kPanel - 1) / kPanel; }
   /// Of a panel of windows as they are.
@@ -197,8 +200,9 @@ Conv plan(const ConvShape& s, int tile) {
   Conv conv{.shape = s, .grid = {tile, s.batch, (s.out_rows + tile - 1) / tile, (s.out_columns + tile - 1) / tile}, .weights = {}};
   conv.kept = s.channels * s.out_channels <= kMostKept;
   const std::int64_t tiles = conv.grid.tiles(), most = tiles_at_once(conv), parts = (tiles + most - 1) / most, threads = s.threads;
+  conv.alone = conv.kept || threads == 1 || tiles >= kWorthTransforms * threads;
   // As many parts for each thread, or panels; where these are few, parts of panels.
-  const std::int64_t even = conv.kept ? (parts + threads - 1) / threads * threads : parts;
+  const std::int64_t even = conv.alone ? (parts + threads - 1) / threads * threads : parts;
   conv.part_tiles = (tiles + even - 1) / even;
   conv.splits = conv.panels() % threads == 0 || conv.panels() >= 4 * threads ? 1 : threads;
   return conv;
@@ -216,24 +220,36 @@ StepPtr make_kept(Conv conv) {
 }
 
 StepPtr make_transforming(Conv conv) {
-  const ConvShape& s = conv.shape;
   const std::int64_t patches = conv.patches(), weights = conv.grid.elements() * conv.weight_stride(), items = weights + conv.products(kPanel);
-  const std::int64_t gather_cost = conv.grid.elements() * s.channels * 4;
   const auto gather = kernel_for<GatherLoop>(conv);
   const auto multiply = kernel_for<PanelLoop>(conv);
-  return reference::make_step(static_cast<std::size_t>((patches + items * s.threads) * 4), [=](void* const* bindings, std::byte* scratch) {
-    auto* all = reinterpret_cast<float*>(scratch);
-    const int threads = conv.shape.threads;
-    for (std::int64_t part = 0; part < conv.parts(); ++part) {
-      const std::int64_t first = part * conv.part_tiles, count = std::min(conv.part_tiles, conv.grid.tiles() - first);
-      parallel_for(threads, count, grain_for(gather_cost), [&](std::int64_t begin, std::int64_t end, int) {
-        gather({&conv, bindings, first + begin, first + end, all + begin * conv.shape.channels});
+  /// Tiles [begin, end) of a part that begins at `first` with these patches: all, or one panel of their outputs.
+  const auto take = [gather](const Conv& c, void* const* bindings, std::int64_t first, std::int64_t begin, std::int64_t end, float* to) {
+    gather({&c, bindings, first + begin, first + end, to + begin * c.shape.channels});
+  };
+  const auto finish = [multiply, weights](const Conv& c, void* const* bindings, std::int64_t panel, std::int64_t first, std::int64_t begin, std::int64_t end,
+                                          const float* from, float* mine) {
+    multiply({&c, bindings, panel, first + begin, first + end, from + begin * c.shape.channels, mine, mine + weights});
+  };
+  const int threads = conv.shape.threads;
+  if (conv.alone) {
+    return reference::make_step(static_cast<std::size_t>((patches + items) * threads * 4), [=](void* const* bindings, std::byte* scratch) {
+      parallel_jobs(threads, conv.parts(), [&](std::int64_t part, int worker) {
+        float* mine = reinterpret_cast<float*>(scratch) + worker * (patches + items);
+        const std::int64_t first = part * conv.part_tiles, count = conv.tiles_of(part);
+        take(conv, bindings, first, 0, count, mine);
+        for (std::int64_t panel = 0; panel < conv.panels(); ++panel) finish(conv, bindings, panel, first, 0, count, mine, mine + patches);
       });
-      const std::int64_t splits = std::min(conv.splits, count);
+    });
+  }
+  const std::int64_t gather_cost = conv.grid.elements() * conv.shape.channels * 4;
+  return reference::make_step(static_cast<std::size_t>((patches + items * threads) * 4), [=](void* const* bindings, std::byte* scratch) {
+    auto* all = reinterpret_cast<float*>(scratch);
+    for (std::int64_t part = 0; part < conv.parts(); ++part) {
+      const std::int64_t first = part * conv.part_tiles, count = conv.tiles_of(part), splits = std::min(conv.splits, count);
+      parallel_for(threads, count, grain_for(gather_cost), [&](std::int64_t begin, std::int64_t end, int) { take(conv, bindings, first, begin, end, all); });
       parallel_jobs(threads, conv.panels() * splits, [&](std::int64_t job, int worker) {
-        const std::int64_t begin = count * (job % splits) / splits, end = count * (job % splits + 1) / splits;
-        float* mine = all + patches + worker * items;
-        multiply({&conv, bindings, job / splits, first + begin, first + end, all + begin * conv.shape.channels, mine, mine + weights});
+        finish(conv, bindings, job / splits, first, count * (job % splits) / splits, count * (job % splits + 1) / splits, all, all + patches + worker * items);
       });
     }
   });
