@@ -214,7 +214,8 @@ StepPtr make_kept(Conv conv) {
   return reference::make_step(static_cast<std::size_t>(items * conv.shape.threads * 4), [=](void* const* bindings, std::byte* scratch) {
     parallel_jobs(conv.shape.threads, conv.parts(), [&](std::int64_t job, int worker) {
       float* mine = reinterpret_cast<float*>(scratch) + worker * items;
-      kernel({&conv, bindings, job * conv.part_tiles, std::min((job + 1) * conv.part_tiles, conv.grid.tiles()), mine, mine + patches});
+      const std::int64_t first = job * conv.part_tiles;
+      kernel({&conv, bindings, first, first + conv.tiles_of(job), mine, mine + patches});
     });
   });
 }

@@ -95,10 +95,7 @@ REPRISE_AMX void run(const TileJob& job) {
       Tail tail;
       if (depth % kDepth != 0) tail.fill(a + depth / kDepth * kDepth, job.a_stride, rows, depth % kDepth);
       alignas(64) float tile[kRows * kColumns];
-      if (row + kRows < job.row + job.rows)
-        results.fetch(row + kRows, std::min(kRows, job.row + job.rows - row - kRows), column);
-      else if (p + 1 < job.last)
-        results.fetch(job.row, std::min(kRows, job.rows), column + kColumns);
+      results.fetch_behind(job, p, row + rows, kRows);
       if (rows < kRows) configure(last);
       if (rows > kTileRows)
         multiply<true>(a, job.a_stride, &tail, panel, depth, prefetch, tile);

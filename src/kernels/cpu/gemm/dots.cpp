@@ -69,10 +69,7 @@ void run_dot_tiles(const TileJob& job) {
     for (std::int64_t block = 0; block < blocks; ++block) {
       const std::int64_t row = job.row + job.rows * block / blocks, rows = job.row + job.rows * (block + 1) / blocks - row;
       alignas(64) float tile[kRows * kPanel];
-      if (block + 1 < blocks)
-        results.fetch(row + rows, std::min<std::int64_t>(kRows, job.row + job.rows - row - rows), column);
-      else if (p + 1 < job.last)
-        results.fetch(job.row, std::min<std::int64_t>(kRows, job.rows), column + kPanel);
+      results.fetch_behind(job, p, row + rows, kRows);
       multiply(rows, static_cast<const std::uint16_t*>(job.a) + row * job.a_stride, job.a_stride, panel, job.form.depth, prefetch, tile,
                std::make_integer_sequence<int, kRows>());
       job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);

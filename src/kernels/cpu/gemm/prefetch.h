@@ -28,19 +28,32 @@ struct Prefetch {
 
 /// What is added to the results of a tile of kColumns, and where they go: fetched while the tile before is multiplied, as so many rows lie far apart.
 template <class E, std::int64_t kColumns>
-struct ResultLines {
-  const Finish& to;
+class ResultLines {
+ public:
+  explicit ResultLines(const Finish& to) : to_(to) {}
 
+  /// Those of what follows the rows before `row` of `job`'s panel `p`, `most` rows at a time: rows below, or the first of the next panel.
+  [[gnu::always_inline]] inline void fetch_behind(const TileJob& job, std::int64_t p, std::int64_t row, std::int64_t most) const {
+    const std::int64_t left = job.row + job.rows - row;
+    if (left > 0)
+      fetch(row, left < most ? left : most, p * kColumns);
+    else if (p + 1 < job.last)
+      fetch(job.row, job.rows < most ? job.rows : most, (p + 1) * kColumns);
+  }
+
+ private:
   [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t column) const {
     constexpr std::int64_t kStep = Prefetch::kLine / sizeof(E);
-    if (to.addend == nullptr) return;
+    if (to_.addend == nullptr) return;
     for (std::int64_t r = row; r < row + rows; ++r) {
       for (std::int64_t c = column; c < column + kColumns; c += kStep) {
-        __builtin_prefetch(static_cast<const E*>(to.addend) + r * to.addend_stride + c, 0, 2);
-        __builtin_prefetch(static_cast<const E*>(to.y) + r * to.y_stride + c, 0, 2);
+        __builtin_prefetch(static_cast<const E*>(to_.addend) + r * to_.addend_stride + c, 0, 2);
+        __builtin_prefetch(static_cast<const E*>(to_.y) + r * to_.y_stride + c, 0, 2);
       }
     }
   }
+
+  const Finish& to_;
 };
 
 }  // namespace reprise::kernels::cpu

@@ -68,10 +68,7 @@ struct TilesF32 {
       for (std::int64_t row = job.row; row < job.row + job.rows; row += Rows) {
         const std::int64_t rows = std::min<std::int64_t>(Rows, job.row + job.rows - row);
         alignas(64) float tile[Rows * kPanel];
-        if (row + rows < job.row + job.rows)
-          results.fetch(row + rows, std::min<std::int64_t>(Rows, job.row + job.rows - row - rows), column);
-        else if (p + 1 < job.last)
-          results.fetch(job.row, std::min<std::int64_t>(Rows, job.rows), column + kPanel);
+        results.fetch_behind(job, p, row + rows, Rows);
         block(rows, static_cast<const float*>(job.a) + row * job.a_stride, job.a_stride, panel, job.form.depth, prefetch, tile,
               std::make_integer_sequence<int, Rows>());
         job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);
