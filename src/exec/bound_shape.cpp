@@ -16,13 +16,17 @@ std::size_t tensor_bytes(std::span<const std::int64_t> sizes, DType dtype) {
   return static_cast<std::size_t>(bytes);
 }
 
-MemoryPlan plan_arena(const Executable& executable, const std::vector<std::size_t>& capacity) {
+std::vector<BufferLife> arena_lives(const Executable& executable, const std::vector<std::size_t>& capacity) {
   std::vector<BufferLife> lives;
   for (const auto id : executable.arena_buffers()) {
     const auto& buffer = executable.plan().buffers[static_cast<std::size_t>(id)];
     lives.push_back({capacity[static_cast<std::size_t>(id)], buffer.first, buffer.last});
   }
-  MemoryPlan memory = plan_memory(lives);
+  return lives;
+}
+
+MemoryPlan plan_arena(const Executable& executable, const std::vector<std::size_t>& capacity) {
+  MemoryPlan memory = plan_memory(arena_lives(executable, capacity));
   // A greedy plan of smaller buffers can come out larger than that of the largest ones, which serves all shapes and is what was reserved.
   const auto& largest = executable.largest_memory();
   if (largest && memory.total_bytes > largest->total_bytes) memory = *largest;
@@ -47,6 +51,7 @@ BoundShape::BoundShape(const Executable& executable, const ShapeKey& key, const 
     : symbols(key.symbols.begin(), key.symbols.end()),
       epoch(key.epoch),
       hash(key.hash),
+      scratch(executable.scratch_slots()),
       capacity(executable.plan().buffers.size()),
       outputs(executable.plan().outputs.size()),
       stages(static_cast<std::size_t>(executable.schedule().stage_count)) {
@@ -72,6 +77,12 @@ BoundShape::BoundShape(const Executable& executable, const ShapeKey& key, const 
     }
   }
   memory = plan_arena(executable, capacity);
+}
+
+bool BoundShape::place_scratch(const Executable& executable, const plan::Command& command, std::size_t bytes) {
+  const auto offset = free_at(memory, arena_lives(executable, capacity), command.position, bytes);
+  if (offset) scratch[static_cast<std::size_t>(command.position)] = *offset;
+  return offset.has_value();
 }
 
 bool BoundShape::matches(const ShapeKey& key) const {

@@ -58,10 +58,13 @@ struct BoundShape {
   /// `values` hold the key's symbols and nothing from data. Throws ShapeError, OutOfMemory.
   BoundShape(const Executable& executable, const ShapeKey& key, const SymbolValues& values);
   [[nodiscard]] bool matches(const ShapeKey& key) const;
+  /// Room for a step of `command` in the arena, beside the buffers that live while it runs: its offset, kept in `scratch`. False: there is none.
+  bool place_scratch(const Executable& executable, const plan::Command& command, std::size_t bytes);
 
   std::vector<std::int64_t> symbols;
   std::uint64_t epoch, hash;
   MemoryPlan memory;                  // in order of Executable::arena_buffers
+  std::vector<std::size_t> scratch;   // by command's position: an offset in the arena
   std::vector<std::size_t> capacity;  // bytes of every buffer; dynamic ones 0
   std::vector<OutputShape> outputs;   // per signature output; empty for those that are not tensors
   std::vector<BoundStage> stages;     // by Stage::id

@@ -135,6 +135,7 @@ void ExecutionContext::forget_lists(RecordReason why) {
 void ExecutionContext::point_at_arena() {
   const auto& buffers = executable_->arena_buffers();
   for (std::size_t i = 0; i < buffers.size(); ++i) bindings_[static_cast<std::size_t>(buffers[i])] = temps_.base() + current_->memory.offsets[i];
+  for (std::size_t i = 0; i < current_->scratch.size(); ++i) bindings_[executable_->scratch_slot(i)] = temps_.base() + current_->scratch[i];
   placed_ = current_;
 }
 
@@ -280,6 +281,28 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry, RecordR
   entry.pieces = std::move(pieces);
 }
 
+/// On the host a step's scratch stands in the arena, if it has room there.
+BuiltStep ExecutionContext::build(const StepBuilder& builder, const plan::Command& command, int first_copy) {
+  BuiltStep built = builder.build(command, *weights_, first_copy);
+  if (!executable_->device()->host_visible()) return built;
+  const std::size_t bytes = built.step->scratch_bytes();
+  if (bytes == 0) return built;
+  if (!current_->place_scratch(*executable_, command, bytes)) {
+    grow(scratch_, bytes);
+    return built;
+  }
+  const auto position = static_cast<std::size_t>(command.position);
+  const std::size_t slot = executable_->scratch_slot(position);
+  bindings_[slot] = temps_.base() + current_->scratch[position];
+  built.step->set_scratch_slot(static_cast<int>(slot));
+  return built;
+}
+
+/// Elsewhere steps share it, and tell what they need when their kernels are compiled.
+void ExecutionContext::share_scratch(const device::CommandList& list) {
+  if (!executable_->device()->host_visible() && list.scratch_bytes() > 0) grow(scratch_, list.scratch_bytes());
+}
+
 /// Commands [begin, end), if there are any, behind the `pieces` of a stage or a part of one; `first_copy`: how many copies its first piece has before it.
 void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live) {
   if (begin == end) return;
@@ -289,7 +312,7 @@ void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy
   int copies = first_copy;
   for (const plan::Command* c = begin; c != end; ++c) {
     if (c->op == core::Op::item) continue;
-    built.push_back(builder.build(*c, *weights_, copies));
+    built.push_back(build(builder, *c, copies));
     copies += static_cast<int>(built.back().copies.size());
     drop_pages_of(*c);
   }
@@ -303,7 +326,7 @@ void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy
   piece.copies = std::move(arranged.places);
   piece.copied_bytes = arranged.copied_bytes;
   piece.of_step = std::move(arranged.commands);
-  if (piece.list->scratch_bytes() > 0) grow(scratch_, piece.list->scratch_bytes());
+  share_scratch(*piece.list);
   if (arranged.slot_bytes > 0) grow(slots_, arranged.slot_bytes);
   pieces.push_back(std::move(piece));
 }
@@ -334,17 +357,17 @@ void ExecutionContext::profile(const Stage& stage, device::Stream& stream) {
   const int first_copy = weights_->first_copy[static_cast<std::size_t>(stage.id)];
   const auto list_of = [&](const plan::Command& command, int copies) {
     std::vector<BuiltStep> built;
-    built.push_back(builder.build(command, *weights_, first_copy));
+    built.push_back(build(builder, command, first_copy));
     StageSteps arranged = arrange(*executable_, *weights_, &command, std::move(built));
     if (arranged.slot_bytes > 0) grow(slots_, arranged.slot_bytes);
     for (const auto& copy : arranged.places) bindings_[static_cast<std::size_t>(copy.slot)] = copy.address(slots_.base());
-    for (int i = 1; i < copies; ++i) arranged.steps.push_back(builder.build(command, *weights_, first_copy).step);
+    for (int i = 1; i < copies; ++i) arranged.steps.push_back(build(builder, command, first_copy).step);
     return std::shared_ptr<const device::CommandList>(device.make_command_list(std::move(arranged.steps)));
   };
   for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
     if (c->op == core::Op::item) continue;
     const auto copies = list_of(*c, options_.profiler->copies()), once = list_of(*c, 1);
-    if (copies->scratch_bytes() > 0) grow(scratch_, copies->scratch_bytes());
+    share_scratch(*copies);
     bindings_[executable_->scratch_slot()] = scratch_.base();
     std::vector<Profiler::Bytes> in_place;
     for (const auto& output : c->outputs) {

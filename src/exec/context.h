@@ -111,6 +111,7 @@ class ExecutionContext {
   void point_at_weights();
   void drop_pages_of(const plan::Command& command) const;
   void grow(Arena& arena, std::size_t bytes);
+  void share_scratch(const device::CommandList& list);
   void make_room();
   void point_at_arena();
   void run_block(int block, device::Stream& stream);
@@ -131,6 +132,7 @@ class ExecutionContext {
   void replay(BoundPiece& piece, device::Stream& stream);
   void verify(BoundStage& ready, BoundPiece& piece, device::Stream& stream);
   [[nodiscard]] std::vector<WrittenRange> written_by(const BoundPiece& piece) const;
+  [[nodiscard]] std::vector<WrittenRange> left_by(const BoundPiece& piece) const;
   [[nodiscard]] std::vector<WrittenRange> kept_through(const BoundPiece& piece) const;
   /// True when there was one.
   bool forget_recording(BoundStage& stage, BoundPiece& piece, RecordReason next);
@@ -139,6 +141,7 @@ class ExecutionContext {
   void profile(const Stage& stage, device::Stream& stream);
   BoundStage& bound(const Stage& stage);
   void bind_stage(const Stage& stage, BoundStage& bound, RecordReason why_again);
+  [[nodiscard]] BuiltStep build(const StepBuilder& builder, const plan::Command& command, int first_copy);
   void add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live);
   void point_at_copies(const BoundStage& bound);
   void assume_counts(const plan::Command& command);

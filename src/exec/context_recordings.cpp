@@ -194,7 +194,7 @@ void ExecutionContext::replay(BoundPiece& piece, device::Stream& stream) {
 
 void ExecutionContext::verify(BoundStage& ready, BoundPiece& piece, device::Stream& stream) {
   count_copies(piece);
-  const auto verdict = verify_replay(*executable_->device(), stream, *piece.list, *piece.recording, bindings_, written_by(piece));
+  const auto verdict = verify_replay(*executable_->device(), stream, *piece.list, *piece.recording, bindings_, kept_through(piece), left_by(piece));
   if (verdict == Verdict::differs) {
     forget_recording(ready, piece, ready.next_record);
     ++of(counters_.unrecorded, UnrecordedReason::verify_mismatch);
@@ -221,8 +221,18 @@ std::vector<WrittenRange> ExecutionContext::written_by(const BoundPiece& piece) 
   return ranges;
 }
 
+/// What the piece writes and does not use up: memory of other buffers may hold anything behind it, scratch among that.
+std::vector<WrittenRange> ExecutionContext::left_by(const BoundPiece& piece) const {
+  auto ranges = written_by(piece);
+  std::erase_if(ranges, [&](const WrittenRange& range) {
+    const auto& buffer = executable_->plan().buffers[static_cast<std::size_t>(range.buffer)];
+    return buffer.kind == plan::BufferKind::temp && buffer.last < piece.end[-1].position;
+  });
+  return ranges;
+}
+
 /// What the piece writes and somebody has written before it: state, mutated inputs, and buffers of the call that it changes in place. Also those that it reads:
-/// other buffers may take their memory behind their last use in it.
+/// other buffers, or scratch, may take their memory behind their last use in it.
 std::vector<WrittenRange> ExecutionContext::kept_through(const BoundPiece& piece) const {
   const auto is_temp = [&](plan::BufferId id, bool born_before) {
     const auto& buffer = executable_->plan().buffers[static_cast<std::size_t>(id)];

@@ -13,6 +13,12 @@ namespace {
 
 int thread_count(int asked) { return asked > 0 ? asked : static_cast<int>(std::max(1u, std::thread::hardware_concurrency())); }
 
+std::size_t position_count(const plan::Plan& plan) {
+  std::size_t count = 0;
+  plan::for_each_command(plan, [&](const plan::Command& command) { count = std::max(count, static_cast<std::size_t>(command.position) + 1); });
+  return count;
+}
+
 /// The symbols with every range widened or narrowed to what the profiles admit.
 sym::SymbolTable widest_ranges(const plan::Plan& plan) {
   sym::SymbolTable table;
@@ -37,6 +43,7 @@ Executable::Executable(plan::PlanPtr plan, device::DevicePtr device, std::span<v
       make_step_(std::move(step_maker)),
       stored_(*plan_, kernels::packing_tag(device_)),
       threads_(thread_count(plan_->settings.threads)),
+      scratch_slots_(device_->host_visible() ? position_count(*plan_) : 0),
       fixed_bindings_(slot_count()),
       input_buffers_(plan_->inputs.size()),
       output_buffers_(plan_->outputs.size(), -1) {

@@ -40,9 +40,12 @@ class Executable {
   /// Why a command cannot be part of a recording: its foreign kernel says so. Empty: it can.
   [[nodiscard]] std::string why_live(const plan::Command& command) const;
 
-  /// Binding slots: one per buffer, then scratch.
+  /// Binding slots: one per buffer, scratch that steps share, then, on the host, scratch of each command in the arena.
   [[nodiscard]] std::size_t scratch_slot() const { return plan_->buffers.size(); }
-  [[nodiscard]] std::size_t slot_count() const { return plan_->buffers.size() + 1; }
+  [[nodiscard]] std::size_t scratch_slot(std::size_t position) const { return scratch_slot() + 1 + position; }
+  [[nodiscard]] std::size_t slot_count() const { return scratch_slot(scratch_slots_); }
+  /// Of commands: one for each position.
+  [[nodiscard]] std::size_t scratch_slots() const { return scratch_slots_; }
   /// States; null elsewhere.
   [[nodiscard]] std::span<void* const> fixed_bindings() const { return fixed_bindings_; }
   /// Weights that the host can read; null elsewhere. Empty when there are none.
@@ -72,6 +75,7 @@ class Executable {
   kernels::StoredForms stored_;
   std::map<std::string, kernels::ForeignKernelPtr, std::less<>> foreign_;  // by name
   int threads_;
+  std::size_t scratch_slots_;
   std::vector<void*> fixed_bindings_, weight_bindings_;
   std::vector<std::vector<plan::BufferId>> input_buffers_;
   std::vector<plan::BufferId> output_buffers_, arena_buffers_;

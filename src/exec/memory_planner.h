@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,5 +23,8 @@ struct MemoryPlan {
 
 /// Largest first, each at the lowest offset that is free for its whole life. Throws OutOfMemory when the total exceeds what an address can hold.
 MemoryPlan plan_memory(std::span<const BufferLife> buffers);
+
+/// The lowest offset where `bytes` bytes of the arena are free at time `at`: beside the `buffers` that live then, where `plan` put them. nullopt: nowhere.
+std::optional<std::size_t> free_at(const MemoryPlan& plan, std::span<const BufferLife> buffers, std::int32_t at, std::size_t bytes);
 
 }  // namespace reprise::exec

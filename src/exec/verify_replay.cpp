@@ -51,16 +51,16 @@ void Snapshot::copy_back(device::Stream& stream) const {
 }
 
 Verdict verify_replay(device::DeviceHandle& device, device::Stream& stream, const device::CommandList& list, device::Recording& recording,
-                      std::span<void* const> bindings, std::span<const WrittenRange> written) {
-  const Contents before = save(device, stream, written);
+                      std::span<void* const> bindings, std::span<const WrittenRange> kept, std::span<const WrittenRange> results) {
+  const Contents before = save(device, stream, kept);
   list.enqueue(stream, bindings.data());
-  const Contents plain = save(device, stream, written);
-  restore(device, stream, written, before);
+  const Contents plain = save(device, stream, results);
+  restore(device, stream, kept, before);
   recording.replay(stream, bindings);
-  if (save(device, stream, written) == plain) return Verdict::same;
-  restore(device, stream, written, before);
+  if (save(device, stream, results) == plain) return Verdict::same;
+  restore(device, stream, kept, before);
   list.enqueue(stream, bindings.data());
-  return save(device, stream, written) == plain ? Verdict::differs : Verdict::not_reproducible;
+  return save(device, stream, results) == plain ? Verdict::differs : Verdict::not_reproducible;
 }
 
 }  // namespace reprise::exec
