@@ -36,8 +36,8 @@ class Snapshot {
 enum class Verdict { same, differs, not_reproducible };
 
 /// Runs `list` and `recording` from the same contents of `kept` (what they read and may overwrite) and compares the bytes that they leave in `results`.
-/// not_reproducible: so do two runs of `list` (atomic sums, random numbers without state). Afterwards `results` hold the replay's values when they are the same,
-/// else those of `list`. Waits; throws what the steps throw.
+/// not_reproducible: so do two runs of `list` (atomic sums, random numbers without state). Afterwards `results` hold the replay's values when they are the
+/// same, else those of `list`. Waits; throws what the steps throw.
 [[nodiscard]] Verdict verify_replay(device::DeviceHandle& device, device::Stream& stream, const device::CommandList& list, device::Recording& recording,
                                     std::span<void* const> bindings, std::span<const WrittenRange> kept, std::span<const WrittenRange> results);
 

@@ -94,36 +94,7 @@ bool looks_like_program(const base::ZipReader& zip) {
                      [](const auto& e) { return e.name == "serialized_exported_program.json" || e.name.ends_with("/models/model.json"); });
 }
 
-}  // namespace
-
-void save(const Plan& plan, const std::string& path) {
-  base::ZipWriter zip(path);
-  TensorWriter tensors(zip);
-  const auto weights = tensors.add("weights", tensors_of(plan.weights, [](const Weight& w) { return w.data; }));
-  const auto states = tensors.add("state", tensors_of(plan.states, [](const StateSpec& s) { return s.initial; }));
-  const auto samples = tensors.add("samples", tensors_of(plan.inputs, [](const InputSpec& i) { return i.sample; }));
-  for (const Section& section : plan.sections) {
-    const bool pages = section.bytes.nbytes() >= base::ZipWriter::kPage;  // which a mapping's reader may let go without a neighbour's
-    zip.add(std::string(kSectionFolder) + section.name, bytes_of(section.bytes), pages ? base::ZipWriter::kPage : base::ZipWriter::kAlignment);
-  }
-  zip.add("plan.json", plan_json(plan));
-  zip.add("manifest.json", manifest_json(plan, weights, states, samples));
-  zip.finish();
-}
-
-PlanPtr load(const std::string& path, bool check_crc) {
-  auto file = base::MappedFile::open(path);
-  const auto bytes = file->bytes();
-  auto plan = std::make_shared<Plan>(*load(bytes, std::move(file), path, check_crc));
-  const auto* begin = bytes.data();
-  for (Weight& weight : plan->weights) {
-    const auto* data = weight.data.data_as<const std::byte>();
-    weight.mapped = std::less_equal<>()(begin, data) && std::less<>()(data, begin + bytes.size());
-  }
-  return plan;
-}
-
-PlanPtr load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& name, bool check_crc) {
+std::shared_ptr<Plan> read(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& name, bool check_crc) {
   const base::ZipReader zip(bytes, name, {.check_crc = check_crc});
   REPRISE_CHECK(zip.find("manifest.json") != nullptr, FormatError, "[plan/rpz] {}: not a compiled module (no manifest.json){}", name,
                 looks_like_program(zip) ? "; it is a .pt2 program" : "");
@@ -149,6 +120,39 @@ PlanPtr load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner
     throw FormatError(fmt::format("[plan/rpz] {}: {}", name, e.what()));
   }
   return plan;
+}
+
+}  // namespace
+
+void save(const Plan& plan, const std::string& path) {
+  base::ZipWriter zip(path);
+  TensorWriter tensors(zip);
+  const auto weights = tensors.add("weights", tensors_of(plan.weights, [](const Weight& w) { return w.data; }));
+  const auto states = tensors.add("state", tensors_of(plan.states, [](const StateSpec& s) { return s.initial; }));
+  const auto samples = tensors.add("samples", tensors_of(plan.inputs, [](const InputSpec& i) { return i.sample; }));
+  for (const Section& section : plan.sections) {
+    const bool pages = section.bytes.nbytes() >= base::ZipWriter::kPage;  // which a mapping's reader may let go without a neighbour's
+    zip.add(std::string(kSectionFolder) + section.name, bytes_of(section.bytes), pages ? base::ZipWriter::kPage : base::ZipWriter::kAlignment);
+  }
+  zip.add("plan.json", plan_json(plan));
+  zip.add("manifest.json", manifest_json(plan, weights, states, samples));
+  zip.finish();
+}
+
+PlanPtr load(const std::string& path, bool check_crc) {
+  auto file = base::MappedFile::open(path);
+  const auto bytes = file->bytes();
+  auto plan = read(bytes, std::move(file), path, check_crc);
+  const auto* begin = bytes.data();
+  for (Weight& weight : plan->weights) {
+    const auto* data = weight.data.data_as<const std::byte>();
+    weight.mapped = std::less_equal<>()(begin, data) && std::less<>()(data, begin + bytes.size());
+  }
+  return plan;
+}
+
+PlanPtr load(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const std::string& name, bool check_crc) {
+  return read(bytes, std::move(owner), name, check_crc);
 }
 
 }  // namespace reprise::plan

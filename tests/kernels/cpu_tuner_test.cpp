@@ -147,10 +147,10 @@ TEST(CpuCandidates, AllGiveTheSame) {
 
 TEST(CpuTuner, TakesTheFixedRulesKernelUnlessAnotherIsClearlyFaster) {
   using M = cpu::Tuner::Measurement;
-  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.7, 0.97}}, 1).name, "likely");
+  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.8, 0.98}}, 1).name, "likely");
   EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9, 0.9}, M{"best", 5, 0.5}, M{"slow", 30, 3}}, 2).name, "best");
-  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.2, 0.92}}, 2).name, "likely");
-  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.2, 0.92}}, 1).name, "other");
+  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.5, 0.95}}, 2).name, "likely");
+  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.5, 0.95}}, 1).name, "other");
 }
 
 TEST(CpuTuner, NeverTimesAtLevel0) {

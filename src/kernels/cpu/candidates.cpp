@@ -85,13 +85,14 @@ MadeStep Contractions::make_fused(const Contraction& contraction) {
 
 MadeStep Contractions::make_conv(const Contraction& conv) {
   if (StepPtr step = make_winograd(conv, weights_)) return made(std::move(step), kWinograd);
+  const auto own = [&] {
+    if (NamedStep product = make_conv_product(conv, weights_); product.step) return made(std::move(product.step), product.name);
+    return made(make_depthwise(conv, weights_), kDepthwise);
+  };
   const bool own_first = is_better_product(conv);
-  if (!own_first) {
-    if (MadeStep step = ask_library(conv); step.step) return step;
-  }
-  if (NamedStep own = make_conv_product(conv, weights_); own.step) return made(std::move(own.step), own.name);
-  if (StepPtr step = make_depthwise(conv, weights_)) return made(std::move(step), kDepthwise);
-  return own_first ? ask_library(conv) : MadeStep();
+  MadeStep step = own_first ? own() : ask_library(conv);
+  if (!step.step) step = own_first ? ask_library(conv) : own();
+  return step;
 }
 
 MadeStep Contractions::ask_library(const Contraction& contraction) {

@@ -39,7 +39,7 @@ struct Effort {
   std::int64_t least = 0;  // multiplications of a command that is worth it
 };
 constexpr std::array<Effort, 6> kEfforts = {
-    {{}, {0.5, 5, false, 1 << 23}, {1, 5, false, 1 << 21}, {6, 7, true, 1 << 20}, {10, 15, true, 1 << 19}, {60, 31, true, 1 << 16}}};
+    {{}, {0.5, 5, false, 1 << 23}, {1, 5, false, 1 << 21}, {6, 15, true, 1 << 20}, {10, 25, true, 1 << 19}, {60, 51, true, 1 << 16}}};
 
 const Effort& effort(int level) { return kEfforts[static_cast<std::size_t>(std::clamp(level, 0, 5))]; }
 
@@ -190,7 +190,7 @@ std::vector<Candidate> make_candidates(Contractions& kernels, const StepSpec& sp
 /// Rounds in which the candidates take turns. False: no time for as many as it takes to compare them.
 bool run_rounds(std::vector<Candidate>& all, Memory& memory, int rounds, double seconds) {
   constexpr int kFewest = 3;
-  constexpr double kHopeless = 1.2, kHopelessAtOnce = 2;  // times the best of the round
+  constexpr double kHopeless = 1.2, kHopelessAtOnce = 2;  // times the best of the round, in kFewest rounds, or in fewer
   const auto begin = Clock::now();
   for (int round = 0; round < rounds; ++round) {
     if (seconds_since(begin) > seconds) return round >= kFewest;
@@ -203,7 +203,7 @@ bool run_rounds(std::vector<Candidate>& all, Memory& memory, int rounds, double 
     for (Candidate& candidate : all) {
       if (candidate.hopeless) continue;
       candidate.closest = std::min(candidate.closest, candidate.seconds.back() / best);
-      candidate.hopeless = &candidate != &all.front() && candidate.closest > (round == 0 ? kHopelessAtOnce : kHopeless);
+      candidate.hopeless = &candidate != &all.front() && candidate.closest > (round + 1 < kFewest ? kHopelessAtOnce : kHopeless);
     }
   }
   return true;
@@ -251,7 +251,7 @@ void Tuner::tune(const StepSpec& spec) {
 }
 
 const Tuner::Measurement& best_choice(const std::vector<Tuner::Measurement>& measured, int threads) {
-  const double clearly = threads == 1 ? 0.95 : 0.9;  // where a core that others use for a while holds up all threads
+  const double clearly = threads == 1 ? 0.97 : 0.93;  // where a core that others use for a while holds up all threads
   const auto best = std::ranges::min_element(measured, {}, &Tuner::Measurement::ratio);
   return best->ratio < clearly ? *best : measured.front();
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "kernels/cpu/contraction.h"
+#include "kernels/cpu/conv/shape.h"
 #include "kernels/cpu/gemm/gemm.h"
+#include "kernels/cpu/gemm/panels.h"
 #include "kernels/cpu/weights.h"
 
 namespace reprise::kernels::cpu {
@@ -19,5 +21,9 @@ StepPtr make_winograd(const Contraction& conv, WeightCache& weights, int tile);
 bool is_better_product(const Contraction& conv);
 /// As a matrix product. No step: groups, or no fast kernel on this machine. `block_bytes`: of pixels that panels stream by, as make_gemm's.
 NamedStep make_conv_product(const Contraction& conv, WeightCache& weights, std::int64_t block_bytes = 0);
+/// Whether threads rather share the image than the weights: the larger of the two is read once.
+bool shares_rows(const ConvShape& shape, const PanelForm& form);
+/// The same without copies of windows: those that are not dilated along lines, where the machine's tile kernel takes them.
+NamedStep make_window_product(const Contraction& conv, const ConvShape& shape, WeightCache& weights, std::int64_t block_bytes);
 
 }  // namespace reprise::kernels::cpu

@@ -1,5 +1,4 @@
-// Depthwise convolution: walks down the image with rings of input rows in f32 that are padded on both sides, one for each block of channels as wide as a
-// vector.
+// Depthwise convolution: each output is a sum of taps times pixels where they lie, several pixels or blocks of channels as wide as a vector at a time.
 #include <algorithm>
 #include <array>
 
@@ -18,17 +17,10 @@ constexpr std::int64_t kDepthwiseForm = 1;  // WeightCache
 
 struct Depthwise {
   ConvShape shape;
-  PackedWeight weights;         // f32, [block of channels][tap][channel]
-  std::int64_t width = 4;       // channels of a block
-  std::int64_t job_blocks = 1;  // at most
+  PackedWeight weights;    // f32, [block of channels][tap][channel]
+  std::int64_t width = 4;  // channels of a block
 
   [[nodiscard]] std::int64_t blocks() const { return (shape.channels + width - 1) / width; }
-  [[nodiscard]] std::int64_t ring() const { return (shape.kernel[0] - 1) * shape.dilation[0] + 1; }
-  [[nodiscard]] std::int64_t positions() const { return (shape.out_columns - 1) * shape.stride[1] + (shape.kernel[1] - 1) * shape.dilation[1] + 1; }
-  /// Floats of a block's ring.
-  [[nodiscard]] std::int64_t ring_items() const { return ring() * positions() * width; }
-  /// Floats that a worker needs: the rings, a row of zeros, and a row of results.
-  [[nodiscard]] std::int64_t scratch_items() const { return job_blocks * ring_items() + (positions() + shape.out_columns) * width; }
 };
 
 /// Rows [begin, end) of an image's output, blocks of channels [first, last).
@@ -36,115 +28,159 @@ struct Job {
   const Depthwise* conv = nullptr;
   void* const* bindings = nullptr;
   std::int64_t image = 0, first = 0, last = 0, begin = 0, end = 0;
-  float* scratch = nullptr;
 };
 
 template <int W, class E>
 class Walk {
-  using V = Floats<W>;
-
  public:
-  REPRISE_INLINE explicit Walk(const Job& job) : job_(job), s_(job.conv->shape), positions_(job.conv->positions()), ring_(job.conv->ring()) {
-    x_ = reinterpret_cast<const E*>(s_.x.at(job.bindings)) + job.image * s_.rows * s_.columns * s_.channels;
+  REPRISE_INLINE explicit Walk(const Job& job)
+      : job_(job), s_(job.conv->shape), image_(reinterpret_cast<const E*>(s_.x.at(job.bindings)) + job.image * s_.rows * s_.columns * s_.channels) {
     weights_ = reinterpret_cast<const float*>(job.conv->weights.at(job.bindings));
-    zeros_ = job.scratch + job.conv->job_blocks * job.conv->ring_items();
-    sums_ = zeros_ + positions_ * W;
+    bias_ = s_.has_bias ? reinterpret_cast<const E*>(s_.bias.at(job.bindings)) : nullptr;
+    const std::int64_t reach = (s_.kernel[1] - 1) * s_.dilation[1], room = s_.columns - 1 - reach + s_.padding[1];
+    inside_ = std::min((s_.padding[1] + s_.stride[1] - 1) / s_.stride[1], s_.out_columns);
+    outside_ = std::clamp(room < 0 ? 0 : room / s_.stride[1] + 1, inside_, s_.out_columns);
   }
 
+  /// Of a small image some blocks after the other: their taps stay in the nearest cache. The memory of others is walked through once.
   REPRISE_INLINE void run() {
-    std::fill(job_.scratch, sums_, 0.0F);
-    std::int64_t next = 0;  // input row to widen
-    for (std::int64_t row = job_.begin; row < job_.end; ++row) {
-      const std::int64_t first = row * s_.stride[0] - s_.padding[0], last = std::min(first + ring_, s_.rows);
-      for (next = std::max(next, first); next < last; ++next) widen(next);
-      for (std::int64_t block = job_.first; block < job_.last; ++block) {
-        std::array<const float*, kMostTaps> lines;
-        for (std::int64_t k = 0; k < s_.kernel[0]; ++k) {
-          const std::int64_t i = first + k * s_.dilation[0];
-          lines[static_cast<std::size_t>(k)] = i >= 0 && i < s_.rows ? slot(block, i) : zeros_;
-        }
-        if (s_.stride[1] == 1)
-          multiply<1>(block, lines.data());
-        else if (s_.stride[1] == 2)
-          multiply<2>(block, lines.data());
-        else
-          multiply<0>(block, lines.data());
-        with_activation(s_.activation, [&]<Activation kind> [[gnu::always_inline]] () { finish<kind>(block, row); });
-      }
+    constexpr std::int64_t kSmall = 256;  // pixels
+    const std::int64_t together = s_.rows * s_.columns <= kSmall ? kBlocks : job_.last - job_.first;
+    for (first_ = job_.first; first_ < job_.last; first_ = last_) {
+      last_ = std::min(first_ + together, job_.last);
+      whole_ = std::min(last_, s_.channels / W);
+      for (std::int64_t row = job_.begin; row < job_.end; ++row) run_row(row);
     }
   }
 
  private:
-  REPRISE_INLINE std::int64_t lanes_of(std::int64_t block) const { return std::min<std::int64_t>(W, s_.channels - block * W); }
-  REPRISE_INLINE float* slot(std::int64_t block, std::int64_t row) const {
-    return job_.scratch + ((block - job_.first) * ring_ + row % ring_) * positions_ * W;
+  static constexpr int kBlocks = 6;  // of a pixel at a time
+
+  /// A line of the image under a row of taps.
+  struct Line {
+    const E* pixels;
+    const float* taps;
+  };
+  /// Taps of a line that are inside.
+  struct Taps {
+    std::int64_t begin, end;
+  };
+
+  REPRISE_INLINE void run_row(std::int64_t row) {
+    find_lines(row);
+    std::int64_t column = 0;
+    for (; column < inside_; ++column) border(column);
+    for (; column + 7 <= outside_; column += 7) interior<7, 1>(column);
+    for (; column + 5 <= outside_; column += 5) interior<5, 2>(column);
+    for (; column + 3 <= outside_; column += 3) interior<3, 2>(column);
+    for (; column < s_.out_columns; ++column) border(column);
   }
 
-  REPRISE_INLINE void widen(std::int64_t row) const {
-    float* to = slot(job_.first, row) + s_.padding[1] * W;
-    const E* from = x_ + row * s_.columns * s_.channels;
-    const std::int64_t count = std::min(s_.columns, positions_ - s_.padding[1]), whole = std::min(job_.last, s_.channels / W), step = ring_ * positions_ * W;
-    for (std::int64_t i = 0; i < count; ++i, to += W, from += s_.channels) {
-      float* lane = to;
-      for (std::int64_t block = job_.first; block < whole; ++block, lane += step) store(lane, load<V>(from + block * W));
-      if (whole < job_.last) store(lane, load_first<V>(from + whole * W, s_.channels - whole * W));
-    }
-  }
-
-  template <int Stride>
-  REPRISE_INLINE void multiply(std::int64_t block, const float* const* lines) const {
-    const float* w = weights_ + block * s_.taps() * W;
-    const V bias = s_.has_bias ? load_first<V>(reinterpret_cast<const E*>(s_.bias.at(job_.bindings)) + block * W, lanes_of(block)) : V{};
-    std::int64_t column = 0;  // sizes of images like to be multiples of 7
-    if constexpr (W == 16) {
-      for (; column + 14 <= s_.out_columns; column += 14) sum<14, Stride>(lines, w, bias, column);
-    }
-    for (; column + 7 <= s_.out_columns; column += 7) sum<7, Stride>(lines, w, bias, column);
-    for (; column + 3 <= s_.out_columns; column += 3) sum<3, Stride>(lines, w, bias, column);
-    for (; column < s_.out_columns; ++column) sum<1, Stride>(lines, w, bias, column);
-  }
-
-  /// P pixels, as many as registers hold. Stride 0: not known when this is compiled.
-  template <int P, int Stride>
-  REPRISE_INLINE void sum(const float* const* lines, const float* w, const V& bias, std::int64_t column) const {
-    const std::int64_t stride = Stride > 0 ? Stride : s_.stride[1], dilation = s_.dilation[1];
-    V result[P];
-#pragma GCC unroll 16
-    for (int p = 0; p < P; ++p) result[p] = bias;
+  REPRISE_INLINE void find_lines(std::int64_t row) {
+    lines_ = 0;
+    at_ = (job_.image * s_.out_rows + row) * s_.out_columns * s_.channels;
     for (std::int64_t k = 0; k < s_.kernel[0]; ++k) {
-      const float* from = lines[k] + column * stride * W;
-      for (std::int64_t j = 0; j < s_.kernel[1]; ++j, w += W, from += dilation * W) {
-        const V tap = load<V>(w);
-#pragma GCC unroll 16
-        for (int p = 0; p < P; ++p) result[p] += load<V>(from + p * stride * W) * tap;
+      const std::int64_t i = row * s_.stride[0] - s_.padding[0] + k * s_.dilation[0];
+      if (i >= 0 && i < s_.rows) line_[lines_++] = {image_ + (i * s_.columns - s_.padding[1]) * s_.channels, weights_ + k * s_.kernel[1] * W};
+    }
+  }
+
+  REPRISE_INLINE std::int64_t lanes_of(std::int64_t block) const { return std::min<std::int64_t>(W, s_.channels - block * W); }
+
+  /// P pixels, B blocks at a time.
+  template <int P, int B>
+  REPRISE_INLINE void interior(std::int64_t column) const {
+    const Taps taps{0, s_.kernel[1]};
+    std::int64_t block = first_;
+    for (; block + B <= whole_; block += B) sum<W, P, B>(block, column, taps);
+    for (; B > 1 && block < whole_; ++block) sum<W, P, 1>(block, column, taps);
+    if (whole_ == last_) return;
+    if (lanes_of(whole_) == W / 2) return sum<W / 2, P, 1>(whole_, column, taps);
+    for (int p = 0; p < P; ++p) sum_first(column + p, taps);
+  }
+
+  /// A pixel whose window may reach over the border.
+  REPRISE_INLINE void border(std::int64_t column) const {
+    const std::int64_t first = column * s_.stride[1] - s_.padding[1], dilation = s_.dilation[1];
+    const Taps taps{first < 0 ? (dilation - 1 - first) / dilation : 0,
+                    std::clamp<std::int64_t>((s_.columns - first + dilation - 1) / dilation, 0, s_.kernel[1])};
+    std::int64_t block = first_;
+    for (; block + kBlocks <= whole_; block += kBlocks) sum<W, 1, kBlocks>(block, column, taps);
+    for (; block < whole_; ++block) sum<W, 1, 1>(block, column, taps);
+    if (whole_ == last_) return;
+    if (lanes_of(whole_) == W / 2) return sum<W / 2, 1, 1>(whole_, column, taps);
+    sum_first(column, taps);
+  }
+
+  /// P pixels of B blocks of L channels.
+  template <int L, int P, int B>
+  REPRISE_INLINE void sum(std::int64_t block, std::int64_t column, const Taps& taps) const {
+    using V = Floats<L>;
+    V result[P * B];
+#pragma GCC unroll 8
+    for (int b = 0; b < B; ++b) {
+      const V bias = bias_ != nullptr ? load<V>(bias_ + (block + b) * W) : V{};
+      for (int p = 0; p < P; ++p) result[b * P + p] = bias;
+    }
+    const std::int64_t pixel = s_.stride[1] * s_.channels, step = s_.dilation[1] * s_.channels, block_taps = s_.taps() * W;
+    for (int k = 0; k < lines_; ++k) {
+      const E* from = line_[k].pixels + column * pixel + block * W + taps.begin * step;
+      const float* w = line_[k].taps + block * block_taps + taps.begin * W;
+      for (std::int64_t j = taps.begin; j < taps.end; ++j, from += step, w += W) {
+#pragma GCC unroll 8
+        for (int b = 0; b < B; ++b) {
+          const V tap = load<V>(w + b * block_taps);
+#pragma GCC unroll 8
+          for (int p = 0; p < P; ++p) result[b * P + p] += load<V>(from + p * pixel + b * W) * tap;
+        }
       }
     }
-#pragma GCC unroll 16
-    for (int p = 0; p < P; ++p) store(sums_ + (column + p) * W, result[p]);
+    float sums[P * B * L];
+#pragma GCC unroll 8
+    for (int i = 0; i < P * B; ++i) store(sums + i * L, result[i]);
+    with_activation(s_.activation, [&]<Activation kind> [[gnu::always_inline]] () { finish<kind, L, P, B>(sums, at_ + column * s_.channels + block * W); });
   }
 
-  template <Activation kind>
-  REPRISE_INLINE void finish(std::int64_t block, std::int64_t row) const {
-    const std::int64_t at = (job_.image * s_.out_rows + row) * s_.out_columns * s_.channels + block * W, lanes = lanes_of(block);
+  template <Activation kind, int L, int P, int B>
+  REPRISE_INLINE void finish(const float* sums, std::int64_t at) const {
+    using V = Floats<L>;
     E* y = reinterpret_cast<E*>(s_.y.at(job_.bindings)) + at;
     const E* addend = s_.has_addend ? reinterpret_cast<const E*>(s_.addend.at(job_.bindings)) + at : nullptr;
-    if (addend == nullptr && lanes == W) {
-      for (std::int64_t i = 0; i < s_.out_columns; ++i) store(y + i * s_.channels, activate<kind>(load<V>(sums_ + i * W)));
-      return;
+    for (int b = 0; b < B; ++b) {
+      for (int p = 0; p < P; ++p) {
+        V v = load<V>(sums + (b * P + p) * L);
+        if (addend != nullptr) v += load<V>(addend + p * s_.channels + b * W);
+        store(y + p * s_.channels + b * W, activate<kind>(v));
+      }
     }
-    for (std::int64_t i = 0; i < s_.out_columns; ++i) {
-      V v = load<V>(sums_ + i * W);
-      if (addend != nullptr) v += load_first<V>(addend + i * s_.channels, lanes);
-      store_first(y + i * s_.channels, activate<kind>(v), lanes);
+  }
+
+  /// Of the last block, which has other numbers of channels.
+  REPRISE_INLINE void sum_first(std::int64_t column, const Taps& taps) const {
+    using V = Floats<W>;
+    const std::int64_t block = s_.channels / W, lanes = lanes_of(block), at = at_ + column * s_.channels + block * W;
+    V result = bias_ != nullptr ? load_first<V>(bias_ + block * W, lanes) : V{};
+    for (int k = 0; k < lines_; ++k) {
+      for (std::int64_t j = taps.begin; j < taps.end; ++j) {
+        const E* from = line_[k].pixels + (column * s_.stride[1] + j * s_.dilation[1]) * s_.channels + block * W;
+        result += load_first<V>(from, lanes) * load<V>(line_[k].taps + (block * s_.taps() + j) * W);
+      }
     }
+    if (s_.has_addend) result += load_first<V>(reinterpret_cast<const E*>(s_.addend.at(job_.bindings)) + at, lanes);
+    with_activation(s_.activation, [&]<Activation kind> [[gnu::always_inline]] () {
+      store_first(reinterpret_cast<E*>(s_.y.at(job_.bindings)) + at, activate<kind>(result), lanes);
+    });
   }
 
   const Job& job_;
   const ConvShape& s_;
-  std::int64_t positions_, ring_;
-  const E* x_ = nullptr;
+  const E *image_, *bias_ = nullptr;
   const float* weights_ = nullptr;
-  float *zeros_ = nullptr, *sums_ = nullptr;
+  std::int64_t inside_ = 0, outside_ = 0;          // columns whose windows do not reach over the border
+  std::int64_t first_ = 0, last_ = 0, whole_ = 0;  // blocks of this walk, whole ones before `whole_`
+  std::int64_t at_ = 0;                            // of the row in the output
+  int lines_ = 0;
+  std::array<Line, kMostTaps> line_;
 };
 
 template <int W>
@@ -172,37 +208,30 @@ bool takes(const ConvShape& s) {
   return s.groups == s.channels && s.channels == s.out_channels && s.w.sizes[1] == 1 && s.kernel[0] <= kMostTaps && has_vector_form(s.activation);
 }
 
-/// How a step is shared out: images, then groups of blocks, then bands of rows.
+/// How a step is shared out: images, then bands of rows, or groups of blocks where there are few rows.
 struct Split {
   std::int64_t groups = 1, bands = 1;
   int threads = 1;
 };
 
-/// Groups whose rings stay in the second-level cache; bands where that does not give all threads the same.
-Split split(Depthwise& conv) {
-  constexpr std::int64_t kRingBytes = 1 << 15, kSmall = 1 << 17;
+Split split(const Depthwise& conv) {
+  constexpr std::int64_t kSmall = 1 << 17, kManyRows = 4;
   const ConvShape& s = conv.shape;
   Split result{.threads = s.pixels() * s.channels * s.taps() < kSmall ? 1 : s.threads};
-  const std::int64_t most = std::max<std::int64_t>(1, kRingBytes / (conv.ring_items() * 4)), blocks = conv.blocks();
-  result.groups = (blocks + most - 1) / most;
-  if (s.batch * result.groups % result.threads != 0 && blocks >= result.threads)
-    result.groups = std::min(blocks, (result.groups + result.threads - 1) / result.threads * result.threads);
-  if (s.batch * result.groups % result.threads != 0 || blocks % result.groups * 4 > blocks) result.bands = std::min<std::int64_t>(result.threads, s.out_rows);
-  conv.job_blocks = (blocks + result.groups - 1) / result.groups;
+  if (s.batch % result.threads == 0) return result;
+  (s.out_rows >= kManyRows * result.threads ? result.bands : result.groups) = result.threads;
+  result.groups = std::min(result.groups, conv.blocks());
   return result;
 }
 
 }  // namespace
 
 StepPtr make_depthwise(const Contraction& contraction, WeightCache& cache) {
-  constexpr std::int64_t kMostScratch = 1 << 20;  // bytes of a worker
   const auto shape = describe_conv(contraction);
   if (!shape || !takes(*shape)) return nullptr;
   const Isa isa = active_isa();
   Depthwise conv{.shape = *shape, .weights = {}, .width = isa >= Isa::avx512 ? 16 : isa == Isa::avx2 ? 8 : 4};
   const Split parts = split(conv);
-  const std::int64_t bytes = (conv.scratch_items() * 4 + 63) / 64 * 64;
-  if (bytes > kMostScratch) return nullptr;
   const ConvShape& s = *shape;
   const bool narrow = s.x.dtype == DType::bf16;
   conv.weights = cache.pack(
@@ -210,8 +239,8 @@ StepPtr make_depthwise(const Contraction& contraction, WeightCache& cache) {
       static_cast<std::size_t>(conv.blocks() * s.taps() * conv.width * 4),
       [s, width = conv.width, narrow](const std::byte* from, std::byte* to) { narrow ? pack<BFloat16>(s, width, from, to) : pack<float>(s, width, from, to); });
   const auto kernel = narrow ? of_best_width<Bf16Loop>() : of_best_width<F32Loop>();
-  return reference::make_step(static_cast<std::size_t>(bytes * parts.threads), [=](void* const* bindings, std::byte* scratch) {
-    parallel_jobs(parts.threads, conv.shape.batch * parts.groups * parts.bands, [&](std::int64_t job, int worker) {
+  return reference::make_step([=](void* const* bindings) {
+    parallel_jobs(parts.threads, conv.shape.batch * parts.groups * parts.bands, [&](std::int64_t job, int) {
       const std::int64_t group = job / parts.bands % parts.groups, band = job % parts.bands, rows = conv.shape.out_rows;
       kernel({.conv = &conv,
               .bindings = bindings,
@@ -219,8 +248,7 @@ StepPtr make_depthwise(const Contraction& contraction, WeightCache& cache) {
               .first = conv.blocks() * group / parts.groups,
               .last = conv.blocks() * (group + 1) / parts.groups,
               .begin = rows * band / parts.bands,
-              .end = rows * (band + 1) / parts.bands,
-              .scratch = reinterpret_cast<float*>(scratch + worker * bytes)});
+              .end = rows * (band + 1) / parts.bands});
     });
   });
 }

@@ -33,7 +33,7 @@ struct ConvProduct {
   PanelForm form;
   PackedWeight weights;
   TileKernel kernel = nullptr;
-  Finish::Run finish = nullptr;
+  Finish finish;
   void (*copy)(std::byte*, const std::byte*, std::int64_t) = best<CopyLines>();
   bool direct = false;  // the image is the matrix
   std::int64_t block_rows = 0, row_blocks = 1, job_panels = 1;
@@ -49,8 +49,9 @@ struct ConvProduct {
     const std::int64_t touched = row_bytes() + shape.out_channels * item() * (shape.has_addend ? 2 : 1);
     const std::int64_t rows = shape.pixels(), threads = shape.threads, most = std::max<std::int64_t>(block_bytes / touched / kUnit, 1) * kUnit;
     row_blocks = (rows + most - 1) / most;
-    if (row_blocks > 1) row_blocks = (row_blocks + threads - 1) / threads * threads;
-    block_rows = ((rows + row_blocks - 1) / row_blocks + kUnit - 1) / kUnit * kUnit;
+    if (row_blocks > 1 || shares_rows(shape, form)) row_blocks = (row_blocks + threads - 1) / threads * threads;
+    block_rows = (rows + row_blocks - 1) / row_blocks;
+    if (threads == 1) block_rows = (block_rows + kUnit - 1) / kUnit * kUnit;
     row_blocks = (rows + block_rows - 1) / block_rows;
     const std::int64_t cost = block_rows * form.depth * form.width() / 16, parts = row_blocks > 1 ? 1 : threads;
     job_panels = std::max((form.panels() + parts - 1) / parts, std::min(form.panels(), grain_for(cost)));
@@ -100,16 +101,14 @@ struct ConvProduct {
   void run_job(void* const* bindings, std::int64_t job, std::byte* scratch) const {
     const std::int64_t row = job / panel_jobs() * block_rows, rows = std::min(block_rows, shape.pixels() - row), first = job % panel_jobs() * job_panels;
     const std::int64_t row_items = shape.out_channels, offset = row * row_items * item();
-    const Finish to{.run = finish,
-                    .bias = shape.has_bias ? shape.bias.at(bindings) : nullptr,
-                    .addend = shape.has_addend ? shape.addend.at(bindings) + offset : nullptr,
-                    .y = shape.y.at(bindings) + offset,
-                    .addend_stride = row_items,
-                    .y_stride = row_items};
+    Finish to = finish;
+    to.bias = shape.has_bias ? shape.bias.at(bindings) : nullptr;
+    to.addend = shape.has_addend ? shape.addend.at(bindings) + offset : nullptr;
+    to.y = shape.y.at(bindings) + offset;
+    to.addend_stride = to.y_stride = row_items;
     const std::byte* x = shape.x.at(bindings);
     if (!direct) gather(x, x + shape.x.numel() * item(), row, rows, scratch);
-    kernel({.a = direct ? x + row * form.depth * item() : scratch,
-            .a_stride = direct ? form.depth : row_bytes() / item(),
+    kernel({.a = {.data = direct ? x + row * form.depth * item() : scratch, .stride = direct ? form.depth : row_bytes() / item(), .line = form.depth},
             .row = 0,
             .rows = rows,
             .panels = weights.at(bindings),
@@ -125,11 +124,14 @@ bool is_matrix(const ConvShape& s) { return s.taps() == 1 || is_packed(s.w, true
 
 }  // namespace
 
+bool shares_rows(const ConvShape& shape, const PanelForm& form) { return shape.x.numel() >= form.depth * form.columns; }
+
 bool is_better_product(const Contraction& conv) {
+  const OperandRef& w = conv.spec.inputs[1];
+  if (tile_kernel(w.dtype, active_isa()).windows) return w.sizes[0] > PanelForm::kTileColumns;
   // With something to add, libraries' kernels for matrix units are not their best; narrow products are bound by what they store.
   constexpr std::int64_t kNarrow = 1 << 13;
-  const OperandRef& w = conv.spec.inputs[1];
-  return active_isa() == Isa::amx && w.dtype == DType::bf16 && conv.addend != nullptr && w.numel() == w.sizes[0] * w.sizes[1] && w.numel() >= kNarrow;
+  return w.dtype == DType::bf16 && conv.addend != nullptr && w.numel() == w.sizes[0] * w.sizes[1] && w.numel() >= kNarrow;
 }
 
 NamedStep make_conv_product(const Contraction& contraction, WeightCache& cache, std::int64_t block_bytes) {
@@ -138,11 +140,14 @@ NamedStep make_conv_product(const Contraction& contraction, WeightCache& cache, 
   if (!shape || shape->groups != 1 || !is_matrix(*shape)) return {};
   const ConvShape& s = *shape;
   const NamedTiles tiles = tile_kernel(s.y.dtype, active_isa());
-  ConvProduct conv{.shape = s, .form = {s.y.dtype, s.taps() * s.channels, s.out_channels}, .weights = {}};
-  conv.kernel = tiles.run;
-  conv.finish = finish_kernel(s.activation, s.y.dtype);
-  if (conv.kernel == nullptr || conv.finish == nullptr) return {};
+  ConvProduct conv{.shape = s,
+                   .form = {s.y.dtype, s.taps() * s.channels, s.out_channels},
+                   .weights = {},
+                   .kernel = tiles.run,
+                   .finish = finish_with(s.activation, s.y.dtype)};
+  if (conv.kernel == nullptr || conv.finish.run == nullptr) return {};
   conv.direct = s.taps() == 1 && s.stride[0] == 1 && s.stride[1] == 1 && s.padding[0] == 0 && s.padding[1] == 0;
+  if (!conv.direct && tiles.windows && s.dilation[1] == 1) return make_window_product(contraction, s, cache, block_bytes);
   conv.plan_jobs(kBlockBytes);
   if (block_bytes != 0) {
     const std::int64_t likely = conv.block_rows;

@@ -1,10 +1,8 @@
 // Convolution with 3x3 windows by Winograd's minimal filtering F(M x M, 3 x 3): patches of the image and the weights are transformed, multiplied element by
 // element (a matrix product over the channels for each of (M + 2)² elements), and transformed back: (M + 2)² products of M² · 9.
 //
-// Weights of few channels are kept transformed. Others would take up to four times their room and the time to read it: they are transformed again in each run,
-// a panel of output channels and some channels at a time, which takes less than reading them.
-#include <vector>
-
+// Weights are transformed in each run, a panel of output channels and some channels at a time: kept, they would take up to four times their room, and longer to
+// read.
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tiles.h"
 #include "kernels/parallel.h"
@@ -14,69 +12,33 @@ namespace reprise::kernels::cpu {
 namespace winograd {
 namespace {
 
-constexpr std::int64_t kKeptForm = 4, kPanelsForm = 5;     // WeightCache
-constexpr std::int64_t kDepth = 32;                        // channels whose weights are transformed at a time
-constexpr std::int64_t kWorthTransforms = 24;              // tiles: for fewer, threads that share patches are faster than ones that all transform the weights
-constexpr std::int64_t kMostKept = std::int64_t{64} * 64;  // weights, in windows
+constexpr std::int64_t kPanelsForm = 5;        // WeightCache
+constexpr std::int64_t kDepth = 32;            // channels whose weights are transformed at a time
+constexpr std::int64_t kWorthTransforms = 24;  // tiles: for fewer, threads that share patches are faster than ones that all transform the weights
 
 struct Conv {
   ConvShape shape;
   Grid grid;
-  PackedWeight weights;         // kept: f32 [element][panel][channel][kPanel]; else [panel][channel][3][3][kPanel]
-  std::int64_t part_tiles = 0;  // at most: of a job where weights are kept, else of all patches that are there at once
+  PackedWeight weights;         // [panel][channel][3][3][kPanel]
+  std::int64_t part_tiles = 0;  // at most: of all patches that are there at once
   std::int64_t splits = 1;      // of these, into jobs of a panel each
-  bool kept = false;
-  bool alone = false;  // each thread transforms weights for tiles of its own; else for all tiles, a panel of weights
+  bool alone = false;           // each thread transforms weights for tiles of its own; else for all tiles, a panel of weights
 
   [[nodiscard]] std::int64_t tiles_of(std::int64_t part) const { return std::min(part_tiles, grid.tiles() - part * part_tiles); }
   [[nodiscard]] std::int64_t parts() const { return (grid.tiles() + part_tiles - 1) / part_tiles; }
   [[nodiscard]] std::int64_t panels() const { return (shape.out_channels + kPanel - 1) / kPanel; }
   /// Of a panel of windows as they are.
   [[nodiscard]] std::int64_t panel_bytes() const { return shape.channels * shape.taps() * kPanel * static_cast<std::int64_t>(item_size(shape.w.dtype)); }
-  [[nodiscard]] std::size_t weight_bytes() const {
-    return static_cast<std::size_t>(panels() * (kept ? grid.elements() * shape.channels * kPanel * 4 : panel_bytes()));
-  }
   /// Floats from one element to the next: a line more, so that all elements of a tile do not meet in one set of the cache.
   [[nodiscard]] std::int64_t patch_stride() const { return part_tiles * shape.channels + 16; }
-  /// Of `width` columns.
-  [[nodiscard]] std::int64_t product_stride(std::int64_t width) const { return part_tiles * width + 16; }
+  [[nodiscard]] std::int64_t product_stride() const { return part_tiles * kPanel + 16; }
   /// Of weights that are transformed in a run.
   [[nodiscard]] std::int64_t weight_stride() const { return std::min(kDepth, shape.channels) * kPanel + 16; }
   [[nodiscard]] std::int64_t patches() const { return elements_in_lines(patch_stride()); }
-  [[nodiscard]] std::int64_t products(std::int64_t width) const { return elements_in_lines(product_stride(width)); }
+  [[nodiscard]] std::int64_t products() const { return elements_in_lines(product_stride()); }
 
  private:
   [[nodiscard]] std::int64_t elements_in_lines(std::int64_t stride) const { return (grid.elements() * stride + 15) / 16 * 16; }
-};
-
-/// Tiles [begin, end), all in all.
-struct KeptJob {
-  const Conv* conv = nullptr;
-  void* const* bindings = nullptr;
-  std::int64_t begin = 0, end = 0;
-  float *patches = nullptr, *products = nullptr;
-};
-
-template <int W, int M, class E>
-struct KeptLoop {
-  static void run(const KeptJob& job) {
-    const Conv& conv = *job.conv;
-    const ConvShape& s = conv.shape;
-    const Tiles<W, M, E> tiles(s, conv.grid, job.bindings);
-    const std::int64_t count = job.end - job.begin, width = conv.panels() * kPanel, panel_items = s.channels * kPanel;
-    for (std::int64_t t = 0; t < count; ++t) tiles.gather(job.begin + t, {job.patches + t * s.channels, conv.patch_stride()});
-    const auto* w = reinterpret_cast<const float*>(conv.weights.at(job.bindings));
-    for (std::int64_t e = 0; e < conv.grid.elements(); ++e) {
-      for (std::int64_t p = 0; p < conv.panels(); ++p, w += panel_items) {
-        tiles.template multiply<Ahead::row>(count, job.patches + e * conv.patch_stride(), s.channels, w, s.channels,
-                                            job.products + e * conv.product_stride(width) + p * kPanel, width, false, w + panel_items);
-      }
-    }
-    with_activation(s.activation, [&]<Activation kind>() REPRISE_INLINE_LAMBDA {
-      for (std::int64_t t = 0; t < count; ++t)
-        tiles.template scatter<kind>(job.begin + t, {job.products + t * width, conv.product_stride(width)}, 0, s.out_channels);
-    });
-  }
 };
 
 /// Patches of tiles [begin, end), of which `to` holds the first.
@@ -110,15 +72,14 @@ struct PanelLoop {
     const Conv& conv = *job.conv;
     const ConvShape& s = conv.shape;
     const Tiles<W, M, E> tiles(s, conv.grid, job.bindings);
-    const std::int64_t count = job.end - job.begin, stride = conv.product_stride(kPanel);
+    const std::int64_t count = job.end - job.begin, stride = conv.product_stride();
     const auto* taps = reinterpret_cast<const E*>(conv.weights.at(job.bindings)) + job.panel * s.channels * 9 * kPanel;
     for (std::int64_t k = 0; k < s.channels; k += kDepth, taps += kDepth * 9 * kPanel) {
       const std::int64_t depth = std::min(kDepth, s.channels - k);
       tiles.transform(taps, depth, job.weights, conv.weight_stride());
       for (std::int64_t e = 0; e < conv.grid.elements(); ++e) {
-        tiles.template multiply<Ahead::line>(count, job.patches + e * conv.patch_stride() + k, s.channels, job.weights + e * conv.weight_stride(), depth,
-                                             job.products + e * stride, kPanel, k > 0,
-                                             reinterpret_cast<const std::byte*>(taps + 9 * kPanel * depth) + e * depth * kLine);
+        tiles.multiply(count, job.patches + e * conv.patch_stride() + k, s.channels, job.weights + e * conv.weight_stride(), depth, job.products + e * stride,
+                       kPanel, k > 0, reinterpret_cast<const std::byte*>(taps + 9 * kPanel * depth) + e * depth * kLine);
       }
     }
     with_activation(s.activation, [&]<Activation kind>() REPRISE_INLINE_LAMBDA {
@@ -127,19 +88,6 @@ struct PanelLoop {
                                      std::min((job.panel + 1) * kPanel, s.out_channels));
     });
   }
-};
-
-/// Weights as they are kept, of one panel.
-struct TransformJob {
-  const std::byte* from = nullptr;
-  std::int64_t channels = 0;
-  float* to = nullptr;
-  std::int64_t stride = 0;
-};
-
-template <int W, int M, class E>
-struct TransformLoop {
-  static void run(const TransformJob& job) { Tiles<W, M, E>::transform(reinterpret_cast<const E*>(job.from), job.channels, job.to, job.stride); }
 };
 
 template <template <int, int, class> class Loop, int M, class E>
@@ -167,14 +115,9 @@ void pack_panel(const ConvShape& s, const std::byte* from, std::int64_t panel, s
 
 void pack(const Conv& conv, const std::byte* from, std::byte* to) {
   const ConvShape& s = conv.shape;
-  const std::int64_t panel_bytes = conv.panel_bytes(), items = s.channels * kPanel;
-  const auto pack_plain = s.x.dtype == DType::bf16 ? &pack_panel<BFloat16> : &pack_panel<float>;
+  const auto pack_one = s.x.dtype == DType::bf16 ? &pack_panel<BFloat16> : &pack_panel<float>;
   parallel_for(s.threads, conv.panels(), 1, [&](std::int64_t begin, std::int64_t end, int) {
-    std::vector<std::byte> plain(static_cast<std::size_t>(conv.kept ? panel_bytes : 0));
-    for (std::int64_t panel = begin; panel < end; ++panel) {
-      pack_plain(s, from, panel, conv.kept ? plain.data() : to + panel * panel_bytes);
-      if (conv.kept) kernel_for<TransformLoop>(conv)({plain.data(), s.channels, reinterpret_cast<float*>(to) + panel * items, conv.panels() * items});
-    }
+    for (std::int64_t panel = begin; panel < end; ++panel) pack_one(s, from, panel, to + panel * conv.panel_bytes());
   });
 }
 
@@ -189,18 +132,17 @@ bool takes(const ConvShape& s) {
          has_vector_form(s.activation);
 }
 
-/// Tiles whose patches, and products where weights are kept, stay in the second-level cache.
+/// Tiles whose patches stay in the second-level cache.
 std::int64_t tiles_at_once(const Conv& conv) {
-  constexpr std::int64_t kBytes = 1 << 20;
-  const std::int64_t columns = conv.shape.channels + (conv.kept ? conv.panels() * kPanel : 0);
-  return std::max(kRows, kBytes / (conv.grid.elements() * columns * 4));
+  constexpr std::int64_t kBytes = 1 << 20, kOfChannel = 1 << 13;  // with few channels products and weights take as much again
+  const std::int64_t channels = conv.shape.channels;
+  return std::max(kRows, std::min(kBytes, kOfChannel * channels) / (conv.grid.elements() * channels * 4));
 }
 
 Conv plan(const ConvShape& s, int tile) {
   Conv conv{.shape = s, .grid = {tile, s.batch, (s.out_rows + tile - 1) / tile, (s.out_columns + tile - 1) / tile}, .weights = {}};
-  conv.kept = s.channels * s.out_channels <= kMostKept;
   const std::int64_t tiles = conv.grid.tiles(), most = tiles_at_once(conv), parts = (tiles + most - 1) / most, threads = s.threads;
-  conv.alone = conv.kept || threads == 1 || tiles >= kWorthTransforms * threads;
+  conv.alone = threads == 1 || tiles >= kWorthTransforms * threads;
   // As many parts for each thread, or panels; where these are few, parts of panels.
   const std::int64_t even = conv.alone ? (parts + threads - 1) / threads * threads : parts;
   conv.part_tiles = (tiles + even - 1) / even;
@@ -208,20 +150,8 @@ Conv plan(const ConvShape& s, int tile) {
   return conv;
 }
 
-StepPtr make_kept(Conv conv) {
-  const std::int64_t width = conv.panels() * kPanel, patches = conv.patches(), items = patches + conv.products(width);
-  const auto kernel = kernel_for<KeptLoop>(conv);
-  return reference::make_step(static_cast<std::size_t>(items * conv.shape.threads * 4), [=](void* const* bindings, std::byte* scratch) {
-    parallel_jobs(conv.shape.threads, conv.parts(), [&](std::int64_t job, int worker) {
-      float* mine = reinterpret_cast<float*>(scratch) + worker * items;
-      const std::int64_t first = job * conv.part_tiles;
-      kernel({&conv, bindings, first, first + conv.tiles_of(job), mine, mine + patches});
-    });
-  });
-}
-
-StepPtr make_transforming(Conv conv) {
-  const std::int64_t patches = conv.patches(), weights = conv.grid.elements() * conv.weight_stride(), items = weights + conv.products(kPanel);
+StepPtr make_step(Conv conv) {
+  const std::int64_t patches = conv.patches(), weights = conv.grid.elements() * conv.weight_stride(), items = weights + conv.products();
   const auto gather = kernel_for<GatherLoop>(conv);
   const auto multiply = kernel_for<PanelLoop>(conv);
   /// Tiles [begin, end) of a part that begins at `first` with these patches: all, or one panel of their outputs.
@@ -258,11 +188,11 @@ StepPtr make_transforming(Conv conv) {
 
 StepPtr make(Conv conv, const Contraction& contraction, WeightCache& cache) {
   const OperandRef& w = conv.shape.w;
-  conv.weights = cache.pack(contraction.spec, w,
-                            {conv.kept ? kKeptForm : kPanelsForm, conv.kept ? conv.grid.m : 0, static_cast<std::int64_t>(w.dtype), conv.shape.channels,
-                             conv.shape.out_channels, w.strides[0], w.strides[1], w.strides[2], w.strides[3]},
-                            conv.weight_bytes(), [conv](const std::byte* from, std::byte* to) { pack(conv, from, to); });
-  return conv.kept ? make_kept(std::move(conv)) : make_transforming(std::move(conv));
+  conv.weights = cache.pack(
+      contraction.spec, w,
+      {kPanelsForm, static_cast<std::int64_t>(w.dtype), conv.shape.channels, conv.shape.out_channels, w.strides[0], w.strides[1], w.strides[2], w.strides[3]},
+      static_cast<std::size_t>(conv.panels() * conv.panel_bytes()), [conv](const std::byte* from, std::byte* to) { pack(conv, from, to); });
+  return make_step(std::move(conv));
 }
 
 /// Patches must be many enough for the products to be worth the transforms; dot products of bf16 save half of what this does.

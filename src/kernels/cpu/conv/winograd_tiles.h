@@ -84,9 +84,6 @@ struct Place {
   std::int64_t stride = 0;
 };
 
-/// What a product's first rows ask for while they are computed: for each step along the depth a row of a panel, or a line of the cache.
-enum class Ahead { row, line };
-
 /// Of tensors of E, with sums in f32.
 template <int W, int M, class E>
 class Tiles {
@@ -148,14 +145,14 @@ class Tiles {
     }
   }
 
-  /// y[rows, kPanel] = or += a[rows, depth] times w[depth, kPanel]; rows of `a` and `y` are so many floats apart. `next`: what is asked for meanwhile.
-  template <Ahead kAhead>
+  /// y[rows, kPanel] = or += a[rows, depth] times w[depth, kPanel]; rows of `a` and `y` are so many floats apart. `next`: what the first rows ask for
+  /// meanwhile, a line for each step along the depth.
   REPRISE_INLINE static void multiply(std::int64_t rows, const float* a, std::int64_t a_stride, const float* w, std::int64_t depth, float* y,
                                       std::int64_t y_stride, bool add, const void* next) {
     const std::int64_t blocks = (rows + kRows - 1) / kRows;
     for (std::int64_t b = 0; b < blocks; ++b, next = w) {
       const std::int64_t first = rows * b / blocks, count = rows * (b + 1) / blocks - first;
-      block<kAhead>(count, {a + first * a_stride, a_stride, w, depth, y + first * y_stride, y_stride, add, next}, std::make_integer_sequence<int, kRows>());
+      block(count, {a + first * a_stride, a_stride, w, depth, y + first * y_stride, y_stride, add, next}, std::make_integer_sequence<int, kRows>());
     }
   }
 
@@ -210,11 +207,11 @@ class Tiles {
     bool add;
     const void* next;
   };
-  template <Ahead kAhead, int... Less>
+  template <int... Less>
   REPRISE_INLINE static void block(std::int64_t rows, const Product& p, std::integer_sequence<int, Less...>) {
-    (void)((rows == kRows - Less && (block<kAhead, kRows - Less>(p), true)) || ...);
+    (void)((rows == kRows - Less && (block<kRows - Less>(p), true)) || ...);
   }
-  template <Ahead kAhead, int R>
+  template <int R>
   REPRISE_INLINE static void block(const Product& p) {
     for (std::int64_t c = 0; c < kPanel; c += kVectors * kLanes) {
       V sum[R][kVectors] = {};
@@ -227,13 +224,10 @@ class Tiles {
       }
       for (std::int64_t k = 0; k < p.depth; ++k) {
         const float* b = p.w + k * kPanel + c;
-        if (kAhead == Ahead::line) __builtin_prefetch(static_cast<const std::byte*>(p.next) + k * kLine, 0, 2);
+        __builtin_prefetch(static_cast<const std::byte*>(p.next) + k * kLine, 0, 2);
         V column[kVectors];
 #pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) {
-          column[v] = load<V>(b + v * kLanes);
-          if (kAhead == Ahead::row) __builtin_prefetch(static_cast<const float*>(p.next) + k * kPanel + c + v * kLanes, 0, 2);
-        }
+        for (int v = 0; v < kVectors; ++v) column[v] = load<V>(b + v * kLanes);
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
           const float x = p.a[r * p.a_stride + k];

@@ -82,25 +82,25 @@ REPRISE_AMX void run(const TileJob& job) {
   constexpr std::int64_t kRows = 2 * kTileRows;
   const std::int64_t depth = job.form.depth, whole = job.rows / kRows, rest = job.rows % kRows, steps = (whole + (rest > 0 ? 1 : 0)) * (depth / kDepth);
   const TileConfig full = configuration(kTileRows, kTileRows), last = configuration(std::min(rest, kTileRows), rest - kTileRows);
-  const auto panel_bytes = static_cast<std::int64_t>(job.form.panel_bytes());
-  const ResultLines<std::uint16_t, kColumns> results{*job.finish};
+  const auto panel_bytes = static_cast<std::int64_t>(job.form.panel_bytes(0));
   if (whole > 0) configure(full);
   for (std::int64_t p = job.first; p < job.last; ++p) {
+    const ResultLines<std::uint16_t> results(job, p);
     const std::byte* panel = job.panels + p * panel_bytes;
     Prefetch prefetch{panel + panel_bytes, p + 1 < job.form.panels() && steps > 0 ? (panel_bytes / kLine + steps - 1) / steps : 0};
     const std::int64_t column = p * kColumns, columns = std::min(kColumns, job.form.columns - column);
     for (std::int64_t row = job.row; row < job.row + job.rows; row += kRows) {
       const std::int64_t rows = std::min(kRows, job.row + job.rows - row);
-      const auto* a = static_cast<const std::uint16_t*>(job.a) + row * job.a_stride;
+      const auto* a = static_cast<const std::uint16_t*>(job.a.data) + row * job.a.stride;
       Tail tail;
-      if (depth % kDepth != 0) tail.fill(a + depth / kDepth * kDepth, job.a_stride, rows, depth % kDepth);
+      if (depth % kDepth != 0) tail.fill(a + depth / kDepth * kDepth, job.a.stride, rows, depth % kDepth);
       alignas(64) float tile[kRows * kColumns];
-      results.fetch_behind(job, p, row + rows, kRows);
+      results.fetch_behind(row + rows, kRows);
       if (rows < kRows) configure(last);
       if (rows > kTileRows)
-        multiply<true>(a, job.a_stride, &tail, panel, depth, prefetch, tile);
+        multiply<true>(a, job.a.stride, &tail, panel, depth, prefetch, tile);
       else
-        multiply<false>(a, job.a_stride, &tail, panel, depth, prefetch, tile);
+        multiply<false>(a, job.a.stride, &tail, panel, depth, prefetch, tile);
       if (rows < kRows && whole > 0) configure(full);
       job.finish->run(*job.finish, tile, kColumns, row, rows, column, columns);
     }

@@ -23,58 +23,135 @@ REPRISE_BF16 inline __m512bh pair(const std::uint16_t* a, bool both) {
   return reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(bits)));
 }
 
+/// The columns of a panel, and what their sums begin with.
+struct Columns {
+  __mmask32 both;
+  __m512 low, high;
+
+  /// `count` from `first` on; null: zeros.
+  REPRISE_BF16 Columns(const void* first, std::int64_t count) : both(count == kPanel ? ~0U : (1U << count) - 1), low(_mm512_setzero_ps()), high(low) {
+    if (first != nullptr) add(static_cast<const std::uint16_t*>(first), low, high);
+  }
+  REPRISE_BF16 void add(const std::uint16_t* row, __m512& to_low, __m512& to_high) const {
+    const __m512i pairs = _mm512_maskz_loadu_epi16(both, row);
+    to_low += _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(pairs)), 16));
+    to_high += _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(pairs, 1)), 16));
+  }
+};
+
+/// Where the sums of a block go: results, or floats that `tile` holds.
+struct Ends {
+  float* tile = nullptr;
+  const std::uint16_t* addend = nullptr;
+  std::uint16_t* y = nullptr;
+  std::int64_t addend_stride = 0, y_stride = 0;
+  float least = 0;
+};
+
 template <int Rows>
-REPRISE_BF16 void multiply(const std::uint16_t* a, std::int64_t a_stride, const std::byte* panel, std::int64_t depth, Prefetch& prefetch, float* tile) {
-  __m512 low[Rows], high[Rows];
+REPRISE_BF16 void multiply(const TileRows& a, const std::uint16_t* rows, const std::byte* panel, Prefetch& prefetch, const Columns& columns, const Ends& ends) {
+  // Of few rows several sums each: one that waits for the last is slower than memory.
+  constexpr int kChains = Rows == 1 ? 4 : Rows == 2 ? 2 : 1;
+  __m512 lows[kChains][Rows] = {}, highs[kChains][Rows] = {};
+  __m512 *low = lows[0], *high = highs[0];
 #pragma GCC unroll 12
-  for (int r = 0; r < Rows; ++r) low[r] = high[r] = _mm512_setzero_ps();
+  for (int r = 0; r < Rows; ++r) {
+    low[r] = columns.low;
+    high[r] = columns.high;
+  }
+  if (ends.addend != nullptr) {
+#pragma GCC unroll 12
+    for (int r = 0; r < Rows; ++r) columns.add(ends.addend + r * ends.addend_stride, low[r], high[r]);
+  }
   constexpr std::int64_t kPairBytes = kTileColumns * 4, kTileBytes = kDepth / 2 * kPairBytes;
-  const auto step = [&](const std::byte* b, const std::uint16_t* rows, bool both) __attribute__((always_inline, target(REPRISE_BF16_TARGET))) {
+  const auto step = [&](int chain, const std::byte* b, const std::uint16_t* from, bool both) __attribute__((always_inline, target(REPRISE_BF16_TARGET))) {
     const auto b0 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b)), b1 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + kTileBytes));
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) {
-      const __m512bh x = pair(rows + r * a_stride, both);
-      low[r] = _mm512_dpbf16_ps(low[r], b0, x);
-      high[r] = _mm512_dpbf16_ps(high[r], b1, x);
+      const __m512bh x = pair(from + r * a.stride, both);
+      lows[chain][r] = _mm512_dpbf16_ps(lows[chain][r], b0, x);
+      highs[chain][r] = _mm512_dpbf16_ps(highs[chain][r], b1, x);
     }
   };
-  for (std::int64_t k0 = 0; k0 < depth; k0 += kDepth, panel += 2 * kTileBytes) {
-    prefetch.step();
-    const std::int64_t pairs = std::min(kDepth, depth - k0) / 2;
-    for (std::int64_t p = 0; p < pairs; ++p) step(panel + p * kPairBytes, a + k0 + 2 * p, true);
-    if (depth - k0 < kDepth && depth % 2 != 0) step(panel + pairs * kPairBytes, a + depth - 1, false);
+  std::int64_t done = 0;  // pairs of the block of the panel
+  for (std::int64_t line = 0; line < a.lines; ++line, rows += a.line_stride) {
+    for (std::int64_t k = 0; k < a.line;) {
+      prefetch.step();
+      const std::int64_t pairs = std::min((a.line - k) / 2, kDepth / 2 - done);
+      const std::byte* from = panel + done * kPairBytes;
+      std::int64_t p = 0;
+      for (; p + kChains <= pairs; p += kChains) {
+#pragma GCC unroll 4
+        for (int c = 0; c < kChains; ++c) step(c, from + (p + c) * kPairBytes, rows + k + 2 * (p + c), true);
+      }
+      for (; kChains > 1 && p < pairs; ++p) step(0, from + p * kPairBytes, rows + k + 2 * p, true);
+      done += pairs;
+      k += 2 * pairs;
+      if (k + 1 == a.line && done < kDepth / 2) {
+        step(0, panel + done++ * kPairBytes, rows + k, false);
+        ++k;
+      }
+      if (done == kDepth / 2) {
+        panel += 2 * kTileBytes;
+        done = 0;
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int c = 1; c < kChains; ++c) {
+#pragma GCC unroll 2
+    for (int r = 0; r < Rows; ++r) {
+      low[r] += lows[c][r];
+      high[r] += highs[c][r];
+    }
+  }
+  if (ends.tile == nullptr) {
+    const __m512 least = _mm512_set1_ps(ends.least);
+#pragma GCC unroll 12
+    for (int r = 0; r < Rows; ++r) {  // of a number and NaN the maximum is the second
+      const __m512bh both = _mm512_cvtne2ps_pbh(_mm512_max_ps(least, high[r]), _mm512_max_ps(least, low[r]));
+      _mm512_mask_storeu_epi16(ends.y + r * ends.y_stride, columns.both, reinterpret_cast<__m512i>(both));
+    }
+    return;
   }
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
-    _mm512_storeu_ps(tile + r * kPanel, low[r]);
-    _mm512_storeu_ps(tile + r * kPanel + kTileColumns, high[r]);
+    _mm512_storeu_ps(ends.tile + r * kPanel, low[r]);
+    _mm512_storeu_ps(ends.tile + r * kPanel + kTileColumns, high[r]);
   }
 }
 
 /// Of just as many rows as there are.
 template <int... Less>
-REPRISE_BF16 void multiply(std::int64_t rows, const std::uint16_t* a, std::int64_t a_stride, const std::byte* panel, std::int64_t depth, Prefetch& prefetch,
-                           float* tile, std::integer_sequence<int, Less...>) {
-  (void)((rows == kRows - Less && (multiply<kRows - Less>(a, a_stride, panel, depth, prefetch, tile), true)) || ...);
+REPRISE_BF16 void multiply(std::int64_t rows, const TileRows& a, const std::uint16_t* from, const std::byte* panel, Prefetch& prefetch, const Columns& columns,
+                           const Ends& ends, std::integer_sequence<int, Less...>) {
+  (void)((rows == kRows - Less && (multiply<kRows - Less>(a, from, panel, prefetch, columns, ends), true)) || ...);
+}
+
+REPRISE_BF16 void run_panel(const TileJob& job, std::int64_t p) {
+  const Finish& to = *job.finish;
+  const std::int64_t column = p * kPanel, count = std::min(kPanel, job.form.columns - column);
+  const Columns columns(to.clamps && to.bias != nullptr ? static_cast<const std::uint16_t*>(to.bias) + column : nullptr, count);
+  const ResultLines<std::uint16_t> results(job, p);
+  Prefetch prefetch = Prefetch::behind(job, p, (job.rows + kRows - 1) / kRows, kDepth);
+  alignas(64) float tile[kRows * kPanel];
+  for (RowBlocks<kRows> blocks(job); blocks.next();) {
+    const std::int64_t row = blocks.row, rows = blocks.rows;
+    Ends ends{
+        .y = static_cast<std::uint16_t*>(to.y) + row * to.y_stride + column, .addend_stride = to.addend_stride, .y_stride = to.y_stride, .least = to.least};
+    if (!to.clamps) ends.tile = tile;
+    if (to.clamps && to.addend != nullptr) ends.addend = static_cast<const std::uint16_t*>(to.addend) + row * to.addend_stride + column;
+    results.fetch_behind(row + rows, kRows);
+    multiply(rows, job.a, static_cast<const std::uint16_t*>(job.a.data) + blocks.offset, job.panels + job.form.offset_bytes(p), prefetch, columns, ends,
+             std::make_integer_sequence<int, kRows>());
+    if (!to.clamps) to.run(to, tile, kPanel, row, rows, column, count);
+  }
 }
 
 }  // namespace
 
 void run_dot_tiles(const TileJob& job) {
-  const ResultLines<std::uint16_t, kPanel> results{*job.finish};
-  for (std::int64_t p = job.first; p < job.last; ++p) {
-    const std::byte* panel = job.panels + static_cast<std::size_t>(p) * job.form.panel_bytes();
-    const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column), blocks = (job.rows + kRows - 1) / kRows;
-    Prefetch prefetch = Prefetch::behind(job, p, blocks, kDepth);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      const std::int64_t row = job.row + job.rows * block / blocks, rows = job.row + job.rows * (block + 1) / blocks - row;
-      alignas(64) float tile[kRows * kPanel];
-      results.fetch_behind(job, p, row + rows, kRows);
-      multiply(rows, static_cast<const std::uint16_t*>(job.a) + row * job.a_stride, job.a_stride, panel, job.form.depth, prefetch, tile,
-               std::make_integer_sequence<int, kRows>());
-      job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);
-    }
-  }
+  for (std::int64_t p = job.first; p < job.last; ++p) run_panel(job, p);
 }
 
 }  // namespace reprise::kernels::cpu

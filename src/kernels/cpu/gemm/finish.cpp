@@ -1,4 +1,7 @@
 #include "kernels/cpu/gemm/tiles.h"
+
+#include <limits>
+
 #include "kernels/reference/convert.h"
 #include "kernels/reference/vector_math.h"
 
@@ -48,8 +51,9 @@ struct FinishRows {
  private:
   template <class Value>
   [[gnu::always_inline]] static inline void store(E* y, std::int64_t columns, const Value& value) {
-    constexpr std::int64_t kWhole = std::is_same_v<E, float> ? 48 : 32;  // the usual number, in a loop without an end of its own
-    if (columns == kWhole) return store_columns(y, kWhole, value);
+    // The usual numbers, in loops without an end of their own.
+    if (std::is_same_v<E, float> && columns == 48) return store_columns(y, 48, value);
+    if (columns == 32) return store_columns(y, 32, value);
     store_columns(y, columns, value);
   }
   template <class Value>
@@ -86,14 +90,22 @@ Finish::Run kernel_for(Activation activation) {
   return nullptr;
 }
 
-}  // namespace
-
-Finish::Run finish_kernel(Activation activation, DType result) {
+Finish::Run kernel_for(Activation activation, DType result) {
   if (result == DType::f32) return kernel_for<float>(activation);
   if (result == DType::bf16 && active_isa() >= Isa::avx512_bf16) {
     if (const Finish::Run kernel = bf16_finish_kernel(activation)) return kernel;
   }
   return result == DType::bf16 ? kernel_for<BFloat16>(activation) : nullptr;
+}
+
+}  // namespace
+
+Finish finish_with(Activation activation, DType result) {
+  Finish finish;
+  finish.run = kernel_for(activation, result);
+  finish.clamps = activation == Activation::identity || activation == Activation::relu;
+  finish.least = activation == Activation::relu ? 0.0F : -std::numeric_limits<float>::infinity();
+  return finish;
 }
 
 }  // namespace reprise::kernels::cpu

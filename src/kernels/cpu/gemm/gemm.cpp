@@ -22,7 +22,7 @@ struct Gemm {
   PanelForm form;
   PackedWeight panels;
   TileKernel kernel = nullptr;
-  Finish::Run finish = nullptr;
+  Finish finish;
   std::int64_t rows = 0, block_rows = 0, row_blocks = 1, job_panels = 1;
   int threads = 1;
 
@@ -43,19 +43,18 @@ struct Gemm {
 
   void run(void* const* bindings) const {
     const auto& [a, w, y, bias, addend, has_bias, has_addend] = operands;
-    const Finish to{.run = finish,
-                    .bias = has_bias ? bias.at(bindings) : nullptr,
-                    .addend = has_addend ? addend.at(bindings) : nullptr,
-                    .y = y.at(bindings),
-                    .addend_stride = addend.strides[0],
-                    .y_stride = y.strides[0]};
+    Finish to = finish;
+    to.bias = has_bias ? bias.at(bindings) : nullptr;
+    to.addend = has_addend ? addend.at(bindings) : nullptr;
+    to.y = y.at(bindings);
+    to.addend_stride = addend.strides[0];
+    to.y_stride = y.strides[0];
     const void* rows_of_a = a.at(bindings);
     const std::byte* weights = panels.at(bindings);
     const std::int64_t jobs = panel_jobs();
     parallel_jobs(threads, jobs * row_blocks, [&](std::int64_t job, int) {
       const std::int64_t row = job / jobs * block_rows, first = job % jobs * job_panels;
-      kernel({.a = rows_of_a,
-              .a_stride = operands.a.strides[0],
+      kernel({.a = {.data = rows_of_a, .stride = operands.a.strides[0], .line = form.depth},
               .row = row,
               .rows = std::min(block_rows, rows - row),
               .panels = weights,
@@ -77,8 +76,8 @@ NamedStep make_gemm(const Contraction& matmul, WeightCache& weights, std::int64_
   if (!product || !takes(*product, spec)) return {};
   const Product& p = *product;
   const NamedTiles tiles = tile_kernel(p.y.dtype, active_isa());
-  const Finish::Run finish = finish_kernel(matmul.activation, p.y.dtype);
-  if (tiles.run == nullptr || finish == nullptr) return {};
+  const Finish finish = finish_with(matmul.activation, p.y.dtype);
+  if (tiles.run == nullptr || finish.run == nullptr) return {};
   Gemm gemm;
   gemm.operands = p;
   gemm.form = {p.y.dtype, p.b.sizes[0], p.b.sizes[1]};

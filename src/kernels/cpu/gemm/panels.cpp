@@ -11,11 +11,11 @@ namespace {
 /// Rows of a panel at a time: what is written stays in the nearest cache while columns are read one after the other.
 constexpr std::int64_t kChunk = 64;
 
-constexpr std::int64_t kPanels = 3;  // WeightCache
+constexpr std::int64_t kPanels = 6;  // WeightCache
 
 void pack_f32(const MatrixView& from, const PanelForm& form, std::int64_t panel, float* to) {
   const auto* data = static_cast<const float*>(from.data);
-  const std::int64_t width = form.width(), column0 = panel * width, columns = std::min(width, form.columns - column0);
+  const std::int64_t width = form.width(panel), column0 = form.column(panel), columns = std::min(width, form.columns - column0);
   for (std::int64_t k0 = 0; k0 < form.depth; k0 += kChunk) {
     const std::int64_t k1 = std::min(form.depth, k0 + kChunk);
     for (std::int64_t c = 0; c < width; ++c) {
@@ -25,16 +25,21 @@ void pack_f32(const MatrixView& from, const PanelForm& form, std::int64_t panel,
   }
 }
 
+std::int64_t zeros_before(const PanelForm& form, std::int64_t row) { return form.line == 0 ? 0 : row / (form.line + 1); }
+
 void pack_bf16(const MatrixView& from, const PanelForm& form, std::int64_t panel, std::uint16_t* to) {
   constexpr std::int64_t kDepth = PanelForm::kBlockDepth, kTile = PanelForm::kTileColumns;
   const auto* data = static_cast<const std::uint16_t*>(from.data);
-  const std::int64_t width = form.width(), column0 = panel * width, columns = std::min(width, form.columns - column0);
+  const std::int64_t width = form.width(panel), column0 = form.column(panel), columns = std::min(width, form.columns - column0);
   for (std::int64_t block = 0; block < form.blocks(); ++block, to += kDepth * width) {
     const std::int64_t k0 = block * kDepth, rows = std::min(kDepth, form.depth - k0);
     for (std::int64_t c = 0; c < width; ++c) {
       const std::uint16_t* column = data + (column0 + c) * from.column_stride + k0 * from.row_stride;
       std::uint16_t* tile = to + c / kTile * kDepth * kTile + c % kTile * 2;
-      for (std::int64_t k = 0; k < kDepth; ++k) tile[k / 2 * kTile * 2 + k % 2] = c < columns && k < rows ? column[k * from.row_stride] : std::uint16_t{0};
+      for (std::int64_t k = 0; k < kDepth; ++k) {
+        const bool is_there = c < columns && k < rows && (form.line == 0 || (k0 + k) % (form.line + 1) < form.line);
+        tile[k / 2 * kTile * 2 + k % 2] = is_there ? column[(k - zeros_before(form, k0 + k)) * from.row_stride] : std::uint16_t{0};
+      }
     }
   }
 }
@@ -55,8 +60,8 @@ void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int th
   parallel_for(threads, form.panels(), grain_for(cost), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t panel = begin; panel < end; ++panel) {
       // From the first: the system may have mapped earlier ones again with later ones.
-      if ((panel - begin) % together == 0 && panel > begin) drop_columns(from, form, begin * form.width(), panel * form.width());
-      std::byte* place = static_cast<std::byte*>(to) + static_cast<std::size_t>(panel) * form.panel_bytes();
+      if ((panel - begin) % together == 0 && panel > begin) drop_columns(from, form, form.column(begin), form.column(panel));
+      std::byte* place = static_cast<std::byte*>(to) + form.offset_bytes(panel);
       if (form.dtype == DType::f32)
         pack_f32(from, form, panel, reinterpret_cast<float*>(place));
       else
@@ -67,7 +72,7 @@ void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int th
 
 PackedWeight pack_panels(WeightCache& cache, const StepSpec& spec, const OperandRef& w, std::int64_t row_stride, std::int64_t column_stride,
                          const PanelForm& form, int threads) {
-  return cache.pack(spec, w, {kPanels, static_cast<std::int64_t>(form.dtype), row_stride, column_stride, form.depth, form.columns}, form.bytes(),
+  return cache.pack(spec, w, {kPanels, static_cast<std::int64_t>(form.dtype), row_stride, column_stride, form.depth, form.columns, form.line}, form.bytes(),
                     [=](const std::byte* from, std::byte* to) {
                       pack_panels({from, row_stride, column_stride}, form, to, threads);
                     });

@@ -16,44 +16,47 @@ struct Prefetch {
 
   /// `passes` times all rows of `job`'s panel `p` are read, `step_rows` with each step, while the next one comes; nothing is gained where there is one pass.
   static Prefetch behind(const TileJob& job, std::int64_t p, std::int64_t passes, std::int64_t step_rows) {
-    const auto bytes = static_cast<std::int64_t>(job.form.panel_bytes());
-    const std::int64_t steps = passes * (job.form.depth / step_rows);
-    const bool useful = passes > 1 && steps > 0 && p + 1 < job.form.panels();
-    return {job.panels + (p + 1) * bytes, useful ? (bytes / kLine + steps - 1) / steps : 0};
+    const std::int64_t steps = passes * job.a.lines * (job.a.line / step_rows);
+    if (passes <= 1 || steps == 0 || p + 1 >= job.form.panels()) return {};
+    return {job.panels + job.form.offset_bytes(p + 1), (static_cast<std::int64_t>(job.form.panel_bytes(p + 1)) / kLine + steps - 1) / steps};
   }
   [[gnu::always_inline]] inline void step() {
     for (std::int64_t i = 0; i < lines; ++i, next += kLine) __builtin_prefetch(next, 0, 2);
   }
 };
 
-/// What is added to the results of a tile of kColumns, and where they go: fetched while the tile before is multiplied, as so many rows lie far apart.
-template <class E, std::int64_t kColumns>
+/// What is added to the results of a block of rows in panel `p`, and where they go: fetched while the block before is multiplied, as so many rows lie far
+/// apart.
+template <class E>
 class ResultLines {
  public:
-  explicit ResultLines(const Finish& to) : to_(to) {}
+  ResultLines(const TileJob& job, std::int64_t p) : job_(job), p_(p) {}
 
-  /// Those of what follows the rows before `row` of `job`'s panel `p`, `most` rows at a time: rows below, or the first of the next panel.
-  [[gnu::always_inline]] inline void fetch_behind(const TileJob& job, std::int64_t p, std::int64_t row, std::int64_t most) const {
-    const std::int64_t left = job.row + job.rows - row;
+  /// Those of what follows the rows before `row`, `most` rows at a time: rows below, or the first of the next panel.
+  [[gnu::always_inline]] inline void fetch_behind(std::int64_t row, std::int64_t most) const {
+    const std::int64_t left = job_.row + job_.rows - row;
     if (left > 0)
-      fetch(row, left < most ? left : most, p * kColumns);
-    else if (p + 1 < job.last)
-      fetch(job.row, job.rows < most ? job.rows : most, (p + 1) * kColumns);
+      fetch(row, left < most ? left : most, p_);
+    else if (p_ + 1 < job_.last)
+      fetch(job_.row, job_.rows < most ? job_.rows : most, p_ + 1);
   }
 
  private:
-  [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t column) const {
+  [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t panel) const {
     constexpr std::int64_t kStep = Prefetch::kLine / sizeof(E);
-    if (to_.addend == nullptr) return;
+    const Finish& to = *job_.finish;
+    if (to.addend == nullptr) return;
+    const std::int64_t begin = job_.form.column(panel), end = job_.form.column(panel + 1);
     for (std::int64_t r = row; r < row + rows; ++r) {
-      for (std::int64_t c = column; c < column + kColumns; c += kStep) {
-        __builtin_prefetch(static_cast<const E*>(to_.addend) + r * to_.addend_stride + c, 0, 2);
-        __builtin_prefetch(static_cast<const E*>(to_.y) + r * to_.y_stride + c, 0, 2);
+      for (std::int64_t c = begin; c < end; c += kStep) {
+        __builtin_prefetch(static_cast<const E*>(to.addend) + r * to.addend_stride + c, 0, 2);
+        __builtin_prefetch(static_cast<const E*>(to.y) + r * to.y_stride + c, 0, 2);
       }
     }
   }
 
-  const Finish& to_;
+  const TileJob& job_;
+  std::int64_t p_;
 };
 
 }  // namespace reprise::kernels::cpu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "kernels/cpu/gemm/prefetch.h"
@@ -26,63 +27,109 @@ template <class V>
 
 constexpr std::int64_t kStep = 16;  // rows of a panel between prefetches
 
-// ---- f32: Rows rows times three vectors of columns at a time ----
+/// What the sums of a block begin with, where they go and how small they may be.
+struct Ends {
+  const float *bias = nullptr, *addend = nullptr;  // null: none
+  float* y = nullptr;
+  std::int64_t addend_stride = 0, y_stride = 0;
+  float least = -std::numeric_limits<float>::infinity();
 
-template <int Bytes, int Rows>
-struct BlockF32 {
-  using V = typename Vectors<Bytes>::Floats;
-  static constexpr std::int64_t kPanel = 48, kLanes = Vectors<Bytes>::kLanes, kColumns = 3 * kLanes;
-
-  REPRISE_INLINE void run(const float* a, std::int64_t a_stride, const float* panel, std::int64_t depth, Prefetch& prefetch, float* tile) {
-    V sum[Rows][3];
-    for (int r = 0; r < Rows; ++r) {
-      for (int v = 0; v < 3; ++v) sum[r][v] = V{};
-    }
-    for (std::int64_t k0 = 0; k0 < depth; k0 += kStep) {
-      prefetch.step();
-      const std::int64_t k1 = std::min(depth, k0 + kStep);
-#pragma GCC unroll 2
-      for (std::int64_t k = k0; k < k1; ++k, panel += kPanel) {
-        V b[3];
-        for (int v = 0; v < 3; ++v) load(b[v], panel + v * kLanes);
-        for (int r = 0; r < Rows; ++r) {
-          const float x = a[r * a_stride + k];
-          for (int v = 0; v < 3; ++v) sum[r][v] += x * b[v];
-        }
-      }
-    }
-    for (int r = 0; r < Rows; ++r) std::memcpy(tile + r * kPanel, sum[r], sizeof sum[r]);
+  static Ends of(const Finish& to, std::int64_t row, std::int64_t column) {
+    Ends ends{.y = static_cast<float*>(to.y) + row * to.y_stride + column, .addend_stride = to.addend_stride, .y_stride = to.y_stride, .least = to.least};
+    if (to.bias != nullptr) ends.bias = static_cast<const float*>(to.bias) + column;
+    if (to.addend != nullptr) ends.addend = static_cast<const float*>(to.addend) + row * to.addend_stride + column;
+    return ends;
   }
 };
 
-template <int Bytes, int Rows>
-struct TilesF32 {
-  static constexpr std::int64_t kPanel = 48;
+// ---- f32: Rows rows times all columns of a panel, as many vectors at a time as leave registers for them ----
 
-  REPRISE_INLINE void run(const TileJob& job) {
-    const ResultLines<float, kPanel> results{*job.finish};
-    for (std::int64_t p = job.first; p < job.last; ++p) {
-      const auto* panel = reinterpret_cast<const float*>(job.panels + static_cast<std::size_t>(p) * job.form.panel_bytes());
-      const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column);
-      Prefetch prefetch = Prefetch::behind(job, p, (job.rows + Rows - 1) / Rows, kStep);
-      for (std::int64_t row = job.row; row < job.row + job.rows; row += Rows) {
-        const std::int64_t rows = std::min<std::int64_t>(Rows, job.row + job.rows - row);
-        alignas(64) float tile[Rows * kPanel];
-        results.fetch_behind(job, p, row + rows, Rows);
-        block(rows, static_cast<const float*>(job.a) + row * job.a_stride, job.a_stride, panel, job.form.depth, prefetch, tile,
-              std::make_integer_sequence<int, Rows>());
-        job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);
-      }
+template <int Bytes, std::int64_t Width>
+struct PanelF32 {
+  using V = typename Vectors<Bytes>::Floats;
+  static constexpr std::int64_t kLanes = Vectors<Bytes>::kLanes;
+  static constexpr int kVectors = Width == 48 ? 3 : static_cast<int>(std::min<std::int64_t>(2, Width / kLanes));
+  static constexpr int kRows = (Bytes == 64 ? 24 : 12) / kVectors;
+
+  REPRISE_INLINE void run(const TileJob& job, std::int64_t p) {
+    const auto* panel = reinterpret_cast<const float*>(job.panels + job.form.offset_bytes(p));
+    const std::int64_t column = job.form.column(p), columns = std::min(Width, job.form.columns - column);
+    const ResultLines<float> results(job, p);
+    Prefetch prefetch = Prefetch::behind(job, p, (job.rows + kRows - 1) / kRows, kStep);
+    const bool in_registers = job.finish->clamps && columns == Width;
+    for (RowBlocks<kRows> blocks(job); blocks.next();) {
+      const std::int64_t row = blocks.row, rows = blocks.rows;
+      alignas(64) float tile[kRows * Width];
+      const Ends ends = in_registers ? Ends::of(*job.finish, row, column) : Ends{.y = tile, .y_stride = Width};
+      results.fetch_behind(row + rows, kRows);
+      block(rows, job.a, static_cast<const float*>(job.a.data) + blocks.offset, panel, prefetch, ends, std::make_integer_sequence<int, kRows>());
+      if (!in_registers) job.finish->run(*job.finish, tile, Width, row, rows, column, columns);
     }
   }
 
  private:
-  /// The block of just as many rows as there are.
+  template <int Rows>
+  REPRISE_INLINE void multiply(const TileRows& a, const float* rows, const float* panel, Prefetch& prefetch, const Ends& ends, std::int64_t column) {
+    V sum[Rows][kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      V first{};
+      if (ends.bias != nullptr) load(first, ends.bias + column + v * kLanes);
+      for (int r = 0; r < Rows; ++r) sum[r][v] = first;
+    }
+    for (int r = 0; ends.addend != nullptr && r < Rows; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        V more;
+        load(more, ends.addend + r * ends.addend_stride + column + v * kLanes);
+        sum[r][v] += more;
+      }
+    }
+    for (std::int64_t line = 0; line < a.lines; ++line, rows += a.line_stride) {
+      for (std::int64_t k0 = 0; k0 < a.line; k0 += kStep) {
+        prefetch.step();
+        const std::int64_t k1 = std::min(a.line, k0 + kStep);
+#pragma GCC unroll 2
+        for (std::int64_t k = k0; k < k1; ++k, panel += Width) {
+          V b[kVectors];
+          for (int v = 0; v < kVectors; ++v) load(b[v], panel + v * kLanes);
+          for (int r = 0; r < Rows; ++r) {
+            const float x = rows[r * a.stride + k];
+            for (int v = 0; v < kVectors; ++v) sum[r][v] += x * b[v];
+          }
+        }
+      }
+    }
+    for (int r = 0; r < Rows; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        const V value = sum[r][v] < ends.least ? V{} + ends.least : sum[r][v];  // NaN stays
+        std::memcpy(ends.y + r * ends.y_stride + column + v * kLanes, &value, sizeof value);
+      }
+    }
+  }
+
+  /// Of just as many rows as there are.
   template <int... Less>
-  REPRISE_INLINE void block(std::int64_t rows, const float* a, std::int64_t a_stride, const float* panel, std::int64_t depth, Prefetch& prefetch, float* tile,
+  REPRISE_INLINE void block(std::int64_t rows, const TileRows& a, const float* from, const float* panel, Prefetch& prefetch, const Ends& ends,
                             std::integer_sequence<int, Less...>) {
-    for (std::int64_t c = 0; c < kPanel; c += BlockF32<Bytes, 1>::kColumns)
-      (void)((rows == Rows - Less && (BlockF32<Bytes, Rows - Less>::run(a, a_stride, panel + c, depth, prefetch, tile + c), true)) || ...);
+    for (std::int64_t c = 0; c < Width; c += kVectors * kLanes)
+      (void)((rows == kRows - Less && (multiply<kRows - Less>(a, from, panel + c, prefetch, ends, c), true)) || ...);
+  }
+};
+
+template <int Bytes>
+struct TilesF32 {
+  REPRISE_INLINE void run(const TileJob& job) {
+    for (std::int64_t p = job.first; p < job.last; ++p) {
+      switch (job.form.width(p)) {
+        case 48:
+          PanelF32<Bytes, 48>::run(job, p);
+          break;
+        case 32:
+          PanelF32<Bytes, 32>::run(job, p);
+          break;
+        default:
+          PanelF32<Bytes, 16>::run(job, p);
+      }
+    }
   }
 };
 
@@ -102,29 +149,37 @@ struct BlockBf16 {
     return value;
   }
 
-  /// One tile of columns; the last pair may have one row only.
-  REPRISE_INLINE void run(const std::uint16_t* a, std::int64_t a_stride, const std::uint16_t* tiles, std::int64_t depth, float* out) {
+  /// One tile of columns; the last pair of a line may have one row only.
+  REPRISE_INLINE void run(const TileRows& a, const std::uint16_t* rows, const std::uint16_t* tiles, float* out) {
     V sum[Rows][kVectors];
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < kVectors; ++v) sum[r][v] = V{};
     }
-    for (std::int64_t k = 0; k < depth; k += 2) {
-      const std::uint16_t* pair = tiles + k / PanelForm::kBlockDepth * PanelForm::kBlockDepth * kColumns + k % PanelForm::kBlockDepth / 2 * kTile * 2;
-      const bool both = k + 1 < depth;
-      for (int v = 0; v < kVectors; ++v) {
-        W bits;
-        load(bits, pair + v * kLanes * 2);
-        const W even = bits << 16, odd = bits & 0xffff0000U;
-        V b0, b1;
-        load(b0, &even);
-        load(b1, &odd);
-        for (int r = 0; r < Rows; ++r) {
-          sum[r][v] += widen(a[r * a_stride + k]) * b0;
-          if (both) sum[r][v] += widen(a[r * a_stride + k + 1]) * b1;
-        }
-      }
+    std::int64_t at = 0;
+    for (std::int64_t line = 0; line < a.lines; ++line, rows += a.line_stride) {
+      for (std::int64_t k = 0; k < a.line; k += 2, at += 2) add(sum, rows + k, a.stride, tiles + pair_offset(at), k + 1 < a.line);
     }
     for (int r = 0; r < Rows; ++r) std::memcpy(out + r * kColumns, sum[r], sizeof sum[r]);
+  }
+
+ private:
+  REPRISE_INLINE std::int64_t pair_offset(std::int64_t k) {
+    return k / PanelForm::kBlockDepth * PanelForm::kBlockDepth * kColumns + k % PanelForm::kBlockDepth / 2 * kTile * 2;
+  }
+
+  REPRISE_INLINE void add(V (&sum)[Rows][kVectors], const std::uint16_t* a, std::int64_t a_stride, const std::uint16_t* pair, bool both) {
+    for (int v = 0; v < kVectors; ++v) {
+      W bits;
+      load(bits, pair + v * kLanes * 2);
+      const W even = bits << 16, odd = bits & 0xffff0000U;
+      V b0, b1;
+      load(b0, &even);
+      load(b1, &odd);
+      for (int r = 0; r < Rows; ++r) {
+        sum[r][v] += widen(a[r * a_stride]) * b0;
+        if (both) sum[r][v] += widen(a[r * a_stride + 1]) * b1;
+      }
+    }
   }
 };
 
@@ -134,19 +189,18 @@ struct TilesBf16 {
 
   REPRISE_INLINE void run(const TileJob& job) {
     for (std::int64_t p = job.first; p < job.last; ++p) {
-      const auto* panel = reinterpret_cast<const std::uint16_t*>(job.panels + static_cast<std::size_t>(p) * job.form.panel_bytes());
+      const auto* panel = reinterpret_cast<const std::uint16_t*>(job.panels + job.form.offset_bytes(p));
       const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column);
-      for (std::int64_t row = job.row; row < job.row + job.rows; row += Rows) {
-        const std::int64_t rows = std::min<std::int64_t>(Rows, job.row + job.rows - row);
-        const auto* a = static_cast<const std::uint16_t*>(job.a) + row * job.a_stride;
+      for (RowBlocks<Rows> blocks(job); blocks.next();) {
+        const std::int64_t row = blocks.row, rows = blocks.rows;
+        const auto* a = static_cast<const std::uint16_t*>(job.a.data) + blocks.offset;
         alignas(64) float tile[Rows * kPanel];
         for (std::int64_t half = 0; half < 2; ++half) {
           const std::uint16_t* tiles = panel + half * PanelForm::kBlockDepth * kTile;
           if (rows == Rows) {
-            BlockBf16<Bytes, Rows>::run(a, job.a_stride, tiles, job.form.depth, tile + half * kTile);
+            BlockBf16<Bytes, Rows>::run(job.a, a, tiles, tile + half * kTile);
           } else {
-            for (std::int64_t r = 0; r < rows; ++r)
-              BlockBf16<Bytes, 1>::run(a + r * job.a_stride, job.a_stride, tiles, job.form.depth, tile + r * kPanel + half * kTile);
+            for (std::int64_t r = 0; r < rows; ++r) BlockBf16<Bytes, 1>::run(job.a, a + r * job.a.stride, tiles, tile + r * kPanel + half * kTile);
           }
         }
         job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);
@@ -159,10 +213,10 @@ struct TilesBf16 {
 
 NamedTiles tile_kernel(DType dtype, Isa isa) {
   if (dtype == DType::f32) {
-    if (isa >= Isa::avx512) return {&run_avx512<TilesF32<64, 8>, const TileJob&>, "gemm_avx512"};
-    if (isa == Isa::avx2) return {&run_avx2<TilesF32<32, 4>, const TileJob&>, "gemm_avx2"};
+    if (isa >= Isa::avx512) return {&run_avx512<TilesF32<64>, const TileJob&>, "gemm_avx512"};
+    if (isa == Isa::avx2) return {&run_avx2<TilesF32<32>, const TileJob&>, "gemm_avx2"};
   } else if (dtype == DType::bf16) {
-    if (isa == Isa::amx) return {&run_amx_tiles, "gemm_amx"};
+    if (isa == Isa::amx) return {&run_amx_tiles, "gemm_amx", false};
     if (isa == Isa::avx512_bf16) return {&run_dot_tiles, "gemm_avx512_bf16"};
     if (isa == Isa::avx512) return {&run_avx512<TilesBf16<64, 16>, const TileJob&>, "gemm_avx512"};
     if (isa == Isa::avx2) return {&run_avx2<TilesBf16<32, 4>, const TileJob&>, "gemm_avx2"};
