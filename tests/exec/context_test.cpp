@@ -98,6 +98,45 @@ TEST(Context, ScratchServesTheGreediestStep) {
   EXPECT_EQ(out, (std::array<float, 2>{4, 8}));
 }
 
+/// Two buffers live at once, then one beside memory for `scratch` bytes; the step that wants them overwrites them all.
+PlanMaker scratch_at_the_end(std::int64_t scratch) {
+  PlanMaker m;
+  const Ref x = m.input("x", {1000}), a = m.temp({1000}), b = m.temp({1000}), y = m.output("y", {1000});
+  m.affine(x, a, 1, 1);
+  m.affine(a, b, 2, 0);
+  m.add(core::Op::pointwise, {b}, {y}, {{"toy", std::string("affine")}, {"scale", 2.0}, {"scratch", scratch}});
+  return m;
+}
+
+TEST(Context, ScratchStandsInTheArenaWhereItHasRoom) {
+  std::size_t committed[2];
+  for (const std::int64_t scratch : {4000, 5000}) {
+    PlanMaker m = scratch_at_the_end(scratch);
+    ExecutionContext context(make(m));
+    for (int i = 0; i < 2; ++i) {
+      std::vector<float> x(1000, static_cast<float>(i)), y(1000);
+      context.bind(ShapeKey::of({}));
+      context.set_input(0, x.data());
+      context.set_output(0, y.data());
+      context.run(device::open(Device::cpu())->default_stream());
+      EXPECT_EQ(y, std::vector<float>(1000, static_cast<float>(4 * (i + 1))));
+    }
+    committed[scratch > 4000] = context.committed_bytes();
+  }
+  EXPECT_LT(committed[0], committed[1]);  // one has memory of its own
+}
+
+TEST(Context, ScratchMovesWithTheShapeInTheArena) {
+  PlanMaker m;
+  const Expr s = m.symbol("s0", 1, 1000);
+  const Ref x = m.input("x", {s}), a = m.temp({s}), b = m.temp({s}), y = m.output("y", {s});
+  m.affine(x, a, 1, 1);
+  m.affine(a, b, 2, 0);
+  m.add(core::Op::pointwise, {b}, {y}, {{"toy", std::string("affine")}, {"scale", 2.0}, {"scratch", s * 4}});
+  ExecutionContext context(make(m));
+  for (const std::size_t n : {1000, 3, 1000, 500, 3}) EXPECT_EQ(run(context, std::vector<float>(n, 1)), std::vector<float>(n, 8)) << n;
+}
+
 TEST(Context, RunsOnAnExplicitStream) {
   auto m = chain();
   ExecutionContext context(make(m));

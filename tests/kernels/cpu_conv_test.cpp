@@ -106,7 +106,10 @@ TEST(CpuConv, DepthwiseAgreesWithTheDefinition) {
              depthwise({.in = {12, 20}, .kernel = {3, 2}, .from = 7, .padding = 2, .dilation = 2, .bias = false, .streamed = true}),
              depthwise({.in = {17, 13}, .kernel = {4, 3}, .from = 33, .stride = 3, .padding = 0, .activation = Activation::silu, .threads = 2}),
              depthwise({.in = {50}, .kernel = {7}, .from = 19, .padding = 3, .activation = Activation::sigmoid}),
-             depthwise({.in = {56, 56}, .kernel = {3, 3}, .from = 72, .activation = Activation::hardsigmoid, .threads = 2})},
+             depthwise({.in = {56, 56}, .kernel = {3, 3}, .from = 72, .activation = Activation::hardsigmoid, .threads = 2}),
+             depthwise({.in = {7, 9}, .kernel = {5, 5}, .from = 232, .padding = 2, .addend = true, .threads = 2}),   // blocks by the six, one of a half
+             depthwise({.in = {3, 2}, .kernel = {5, 7}, .from = 48, .padding = 3, .activation = Activation::relu}),  // no window inside
+             depthwise({.in = {19, 40}, .kernel = {3, 3}, .from = 56, .batch = 3, .stride = 2, .padding = 0, .dilation = 3, .threads = 2})},
             {DType::f32, DType::bf16}, &cpu::make_depthwise, tolerance(DType::f32));
 }
 
@@ -154,7 +157,12 @@ TEST(CpuConv, ProductAgreesWithTheDefinition) {
       {.in = {20, 21}, .kernel = {3, 3}, .from = 3, .to = 16, .stride = 2, .activation = Activation::hardswish, .threads = 2},
       {.in = {12, 10}, .kernel = {3, 2}, .from = 20, .to = 50, .batch = 2, .padding = 2, .dilation = 2, .addend = true, .threads = 3},
       {.in = {40, 40}, .kernel = {5, 5}, .from = 32, .to = 40, .padding = 3, .activation = Activation::gelu, .streamed = true, .threads = 2},
-      {.in = {65}, .kernel = {7}, .from = 13, .to = 8, .stride = 3, .padding = 5}};
+      {.in = {65}, .kernel = {7}, .from = 13, .to = 8, .stride = 3, .padding = 5},
+      {.in = {30, 31}, .kernel = {7, 7}, .from = 3, .to = 64, .stride = 2, .padding = 3, .activation = Activation::relu, .threads = 2},  // odd lines
+      {.in = {7, 7}, .kernel = {3, 3}, .from = 96, .to = 112, .batch = 5, .addend = true, .threads = 2},  // blocks of several images
+      {.in = {9, 8}, .kernel = {3, 3}, .from = 24, .to = 32, .batch = 2, .stride = 2, .padding = 0, .addend = true, .threads = 3},
+      {.in = {3, 2}, .kernel = {1, 1}, .from = 16, .to = 48, .stride = 5, .padding = 4},  // windows of zeros alone
+      {.in = {12, 13}, .kernel = {5, 1}, .from = 7, .to = 80, .padding = 2, .activation = Activation::silu, .threads = 2}};
   for (const std::string& isa : machine_isas()) {
     if (isa == "plain") continue;
     SCOPED_TRACE(isa);

@@ -91,6 +91,11 @@ constexpr Case kCases[] = {
     {.rows = 33, .columns = 130, .depth = 97, .bias = false, .addend = true, .threads = 2},
     {.rows = 64, .columns = 64, .depth = 128, .transposed = true, .streamed = true, .threads = 3},
     {.rows = 391, .columns = 200, .depth = 3000, .threads = 2},  // several blocks of rows
+    {.rows = 2, .columns = 40, .depth = 331, .addend = true},
+    {.rows = 1, .columns = 32, .depth = 70, .activation = Activation::relu},
+    {.rows = 25, .columns = 112, .depth = 45, .activation = Activation::relu, .addend = true, .threads = 3},  // panels of 48, 32 and 32 columns of f32
+    {.rows = 37, .columns = 16, .depth = 20, .activation = Activation::relu},
+    {.rows = 40, .columns = 80, .depth = 21, .bias = false, .transposed = true},
     {.rows = 50, .columns = 70, .depth = 40, .activation = Activation::relu, .threads = 2},
     {.rows = 50, .columns = 70, .depth = 40, .activation = Activation::gelu},
     {.rows = 50, .columns = 70, .depth = 40, .activation = Activation::gelu_tanh},

@@ -524,6 +524,23 @@ TEST_F(CudaGraphs, TheFirstReplayIsVerifiedAndChangesNothing) {
   EXPECT_EQ(checked.stats().unrecorded, 0u);
 }
 
+// The second stage reads what the first one wrote, and then overwrites its memory with scratch.
+TEST_F(CudaGraphs, WhatScratchOverwritesIsPutBackForTheCheck) {
+  PlanMaker m;
+  const std::string u = "u0";
+  m.symbol(u, 0, 8, true);
+  const Ref x = m.input("x", {100}), a = m.temp({100}), b = m.temp({100}), y = m.output("y", {100});
+  m.affine(x, a, 1, 1);
+  m.item(x, u);
+  m.affine(a, b, 2, 0);
+  m.add(core::Op::pointwise, {b}, {y}, {{"toy", std::string("affine")}, {"scale", 2.0}, {"scratch", 400}});
+  const Module module = runtime::make_module(m.finish(), Device::cpu(), make_toy_step);
+  const auto graphs = enable_cudagraphs(module, {.verify_first_replay = true});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(values(call(module, {ones(100)})[0]), std::vector<float>(100, 8));
+  EXPECT_EQ(module.stats().verified_replays, 2u);
+  EXPECT_EQ(module.stats().unrecorded, 0u);
+}
+
 TEST_F(CudaGraphs, AReplayThatDiffersIsFoundAndItsRecordingDropped) {
   const auto device = std::make_shared<FaultyDevice>();
   Module module = stateful(device);

@@ -105,7 +105,8 @@ struct WindowProduct {
 
   void multiply(void* const* bindings, const std::byte* from, const Piece& piece, std::int64_t first, std::int64_t last) const {
     const ConvShape& s = shape;
-    const std::int64_t pixel = (piece.image * s.out_rows + piece.begin) * s.out_columns, offset = pixel * s.out_channels * item(), line_items = line_pixels() * s.channels;
+    const std::int64_t pixel = (piece.image * s.out_rows + piece.begin) * s.out_columns, offset = pixel * s.out_channels * item(),
+                       line_items = line_pixels() * s.channels;
     Finish to = finish;
     to.bias = s.has_bias ? s.bias.at(bindings) : nullptr;
     to.addend = s.has_addend ? s.addend.at(bindings) + offset : nullptr;
@@ -135,10 +136,11 @@ NamedStep make_window_product(const Contraction& contraction, const ConvShape& s
   const NamedTiles tiles = tile_kernel(s.y.dtype, active_isa());
   const std::int64_t line = s.kernel[1] * s.channels;
   const bool fills = s.y.dtype == DType::bf16 && s.kernel[0] > 1 && line % 2 != 0;
-  WindowProduct conv{.shape = s, .form = {s.y.dtype, s.kernel[0] * (fills ? line + 1 : line), s.out_channels, fills ? line : 0},
-    .weights = {},
-    .kernel = tiles.run,
-    .finish = finish_with(s.activation, s.y.dtype)};
+  WindowProduct conv{.shape = s,
+                     .form = {s.y.dtype, s.kernel[0] * (fills ? line + 1 : line), s.out_channels, fills ? line : 0},
+                     .weights = {},
+                     .kernel = tiles.run,
+                     .finish = finish_with(s.activation, s.y.dtype)};
   conv.plan_jobs(kBlockBytes);
   if (block_bytes != 0) {
     const std::int64_t likely = conv.line_blocks;
