@@ -1,6 +1,7 @@
 // Depthwise convolution: each output is a sum of taps times pixels where they lie, several pixels or blocks of channels as wide as a vector at a time.
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "kernels/cpu/conv/activate.h"
 #include "kernels/cpu/conv/conv.h"
@@ -122,6 +123,27 @@ class Walk {
       const V bias = bias_ != nullptr ? load<V>(bias_ + (block + b) * W) : V{};
       for (int p = 0; p < P; ++p) result[b * P + p] = bias;
     }
+    const bool shared = P > 1 && std::is_same_v<E, BFloat16> && s_.dilation[1] == 1;
+    const std::int64_t width = s_.kernel[1], stride = s_.stride[1];
+    if (shared && width == 3 && stride == 1)
+      add_shared<L, P, B, 3, 1>(block, column, result);
+    else if (shared && width == 3 && stride == 2)
+      add_shared<L, P, B, 3, 2>(block, column, result);
+    else if (shared && width == 5 && stride == 1)
+      add_shared<L, P, B, 5, 1>(block, column, result);
+    else if (shared && width == 5 && stride == 2)
+      add_shared<L, P, B, 5, 2>(block, column, result);
+    else
+      add<L, P, B>(block, column, taps, result);
+    float sums[P * B * L];
+#pragma GCC unroll 8
+    for (int i = 0; i < P * B; ++i) store(sums + i * L, result[i]);
+    with_activation(s_.activation, [&]<Activation kind>() REPRISE_INLINE_LAMBDA { finish<kind, L, P, B>(sums, at_ + column * s_.channels + block * W); });
+  }
+
+  template <int L, int P, int B>
+  REPRISE_INLINE void add(std::int64_t block, std::int64_t column, const Taps& taps, Floats<L> (&result)[P * B]) const {
+    using V = Floats<L>;
     const std::int64_t pixel = s_.stride[1] * s_.channels, step = s_.dilation[1] * s_.channels, block_taps = s_.taps() * W;
     for (int k = 0; k < lines_; ++k) {
       const E* from = line_[k].pixels + column * pixel + block * W + taps.begin * step;
@@ -135,10 +157,30 @@ class Walk {
         }
       }
     }
-    float sums[P * B * L];
+  }
+
+  /// The same for windows Width wide and Stride apart: what they share is loaded, and widened, once.
+  template <int L, int P, int B, int Width, int Stride>
+  REPRISE_INLINE void add_shared(std::int64_t block, std::int64_t column, Floats<L> (&result)[P * B]) const {
+    using V = Floats<L>;
+    constexpr int kPixels = (P - 1) * Stride + Width;
+    const std::int64_t block_taps = s_.taps() * W;
+    for (int k = 0; k < lines_; ++k) {
+      const E* from = line_[k].pixels + column * Stride * s_.channels + block * W;
+      const float* w = line_[k].taps + block * block_taps;
 #pragma GCC unroll 8
-    for (int i = 0; i < P * B; ++i) store(sums + i * L, result[i]);
-    with_activation(s_.activation, [&]<Activation kind> [[gnu::always_inline]] () { finish<kind, L, P, B>(sums, at_ + column * s_.channels + block * W); });
+      for (int b = 0; b < B; ++b) {
+        V pixels[kPixels];
+#pragma GCC unroll 32
+        for (int i = 0; i < kPixels; ++i) pixels[i] = load<V>(from + i * s_.channels + b * W);
+#pragma GCC unroll 8
+        for (int j = 0; j < Width; ++j) {
+          const V tap = load<V>(w + b * block_taps + std::int64_t{j} * W);
+#pragma GCC unroll 8
+          for (int p = 0; p < P; ++p) result[b * P + p] += pixels[p * Stride + j] * tap;
+        }
+      }
+    }
   }
 
   template <Activation kind, int L, int P, int B>
@@ -148,7 +190,7 @@ class Walk {
     const E* addend = s_.has_addend ? reinterpret_cast<const E*>(s_.addend.at(job_.bindings)) + at : nullptr;
     for (int b = 0; b < B; ++b) {
       for (int p = 0; p < P; ++p) {
-        V v = load<V>(sums + (b * P + p) * L);
+        V v = load<V>(sums + std::int64_t{b * P + p} * L);
         if (addend != nullptr) v += load<V>(addend + p * s_.channels + b * W);
         store(y + p * s_.channels + b * W, activate<kind>(v));
       }
@@ -167,7 +209,7 @@ class Walk {
       }
     }
     if (s_.has_addend) result += load_first<V>(reinterpret_cast<const E*>(s_.addend.at(job_.bindings)) + at, lanes);
-    with_activation(s_.activation, [&]<Activation kind> [[gnu::always_inline]] () {
+    with_activation(s_.activation, [&]<Activation kind>() REPRISE_INLINE_LAMBDA {
       store_first(reinterpret_cast<E*>(s_.y.at(job_.bindings)) + at, activate<kind>(result), lanes);
     });
   }

@@ -3,6 +3,7 @@
 //
 // Weights are transformed in each run, a panel of output channels and some channels at a time: kept, they would take up to four times their room, and longer to
 // read.
+#include "base/pages.h"
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tiles.h"
 #include "kernels/parallel.h"
@@ -116,8 +117,15 @@ void pack_panel(const ConvShape& s, const std::byte* from, std::int64_t panel, s
 void pack(const Conv& conv, const std::byte* from, std::byte* to) {
   const ConvShape& s = conv.shape;
   const auto pack_one = s.x.dtype == DType::bf16 ? &pack_panel<BFloat16> : &pack_panel<float>;
+  const auto item = static_cast<std::int64_t>(item_size(s.w.dtype)), stride = s.w.strides[0] * item;
+  const bool by_outputs = s.w.strides[0] >= s.channels * s.taps();
   parallel_for(s.threads, conv.panels(), 1, [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t panel = begin; panel < end; ++panel) pack_one(s, from, panel, to + panel * conv.panel_bytes());
+    for (std::int64_t panel = begin; panel < end; ++panel) {
+      pack_one(s, from, panel, to + panel * conv.panel_bytes());
+      // A large weight of a file would be there twice at the end. From the first: the system may have mapped earlier pages again with later ones.
+      const std::int64_t last = std::min((panel + 1) * kPanel, s.out_channels);
+      if (by_outputs) base::drop_pages_of_file(from + begin * kPanel * stride, static_cast<std::size_t>((last - begin * kPanel) * stride));
+    }
   });
 }
 
