@@ -122,6 +122,7 @@ const std::vector<Case> kWindows{
     {.in = {28, 29}, .kernel = {3, 3}, .from = 144, .to = 80, .batch = 2, .addend = true, .streamed = true, .threads = 3},
     {.in = {14, 13}, .kernel = {3, 3}, .from = 160, .to = 128, .addend = true, .threads = 2},
     {.in = {20, 32}, .kernel = {3, 3}, .from = 256, .to = 80, .activation = Activation::relu, .threads = 3},
+    {.in = {57, 55}, .kernel = {3, 3}, .from = 48, .to = 80, .addend = true, .threads = 2},  // weights transformed once for several parts
     {.in = {7, 50}, .kernel = {3, 3}, .from = 16, .to = 272, .padding = 0, .bias = false, .threads = 2}};
 
 // More is lost than by the definition: the transforms' factors are up to 8.

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <type_traits>
+#include <utility>
 
 #include "core/scalar_program.h"
 #include "kernels/cpu/channels/channels.h"
@@ -25,6 +25,29 @@ struct Job {
   std::int64_t image = 0, begin = 0, end = 0;
 };
 
+/// Vector J of the three that hold W pixels of three channels.
+template <int J, class V, int... L>
+REPRISE_INLINE V dealt(V a, V b, V c, std::integer_sequence<int, L...>) {
+  constexpr int W = kWidth<V>;
+  const V two = __builtin_shufflevector(a, b, ((J * W + L) / 3 + ((J * W + L) % 3 == 1 ? W : 0))...);
+  return __builtin_shufflevector(two, c, ((J * W + L) % 3 == 2 ? W + (J * W + L) / 3 : L)...);
+}
+
+/// Vectors of pixels of three channels; how many pixels.
+template <int W, class From, class To>
+REPRISE_INLINE std::int64_t deal_three(const From* x, std::int64_t stride, std::int64_t count, To* y) {
+  using V = Floats<W>;
+  constexpr auto kLanes = std::make_integer_sequence<int, W>();
+  std::int64_t done = 0;
+  for (; done + W <= count; done += W, y += 3 * W) {
+    const V a = load<V>(x + done), b = load<V>(x + stride + done), c = load<V>(x + 2 * stride + done);
+    store(y, dealt<0>(a, b, c, kLanes));
+    store(y + W, dealt<1>(a, b, c, kLanes));
+    store(y + 2 * W, dealt<2>(a, b, c, kLanes));
+  }
+  return done;
+}
+
 /// A chunk of each channel at a time, converted by vectors and then dealt out.
 template <int W, class From, class To>
 REPRISE_INLINE void run_chunks(const Job& job) {
@@ -32,19 +55,17 @@ REPRISE_INLINE void run_chunks(const Job& job) {
   const Turn& t = *job.turn;
   const std::int64_t n = t.channels;
   for (std::int64_t chunk = job.begin; chunk < job.end; ++chunk) {
-    const std::int64_t first = chunk * kChunk, count = std::min(kChunk, t.pixels - first);
+    const std::int64_t first = chunk * kChunk, all = std::min(kChunk, t.pixels - first);
     const auto* x = reinterpret_cast<const From*>(t.x.at(job.bindings)) + job.image * n * t.pixels + first;
+    auto* y = reinterpret_cast<To*>(t.y.at(job.bindings)) + (job.image * t.pixels + first) * n;
+    const std::int64_t done = n == 3 ? deal_three<W>(x, t.pixels, all, y) : 0, count = all - done;
     To lines[kMostChannels][kChunk];
     for (std::int64_t c = 0; c < n; ++c) {
-      for (std::int64_t i = 0; i < count; i += W) store(lines[c] + i, load_first<V>(x + c * t.pixels + i, std::min<std::int64_t>(W, count - i)));
+      for (std::int64_t i = 0; i < count; i += W) store(lines[c] + i, load_first<V>(x + c * t.pixels + done + i, std::min<std::int64_t>(W, count - i)));
     }
-    auto* y = reinterpret_cast<To*>(t.y.at(job.bindings)) + (job.image * t.pixels + first) * n;
-    const auto deal = [&](auto channels) {
-      for (std::int64_t i = 0; i < count; ++i) {
-        for (std::int64_t c = 0; c < channels; ++c) y[i * channels + c] = lines[c][i];
-      }
-    };
-    n == 3 ? deal(std::integral_constant<std::int64_t, 3>()) : deal(n);
+    for (std::int64_t i = 0; i < count; ++i) {
+      for (std::int64_t c = 0; c < n; ++c) y[(done + i) * n + c] = lines[c][i];
+    }
   }
 }
 

@@ -1,8 +1,8 @@
 // Convolution with 3x3 windows by Winograd's minimal filtering F(M x M, 3 x 3): patches of the image and the weights are transformed, multiplied element by
 // element (a matrix product over the channels for each of (M + 2)² elements), and transformed back: (M + 2)² products of M² · 9.
 //
-// Weights are transformed in each run, a panel of output channels and some channels at a time: kept, they would take up to four times their room, and longer to
-// read.
+// Weights are transformed in each run, a panel of output channels and some channels at a time, or all at once where they are few: kept, they would take up to
+// four times their room, and longer to read.
 #include "base/pages.h"
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/winograd_tiles.h"
@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kPanelsForm = 5;        // WeightCache
 constexpr std::int64_t kDepth = 32;            // channels whose weights are transformed at a time
+constexpr std::int64_t kFew = 128 * 128;       // windows: more are transformed again in less time than they are read transformed
 constexpr std::int64_t kWorthTransforms = 24;  // tiles: for fewer, threads that share patches are faster than ones that all transform the weights
 
 struct Conv {
@@ -23,7 +24,8 @@ struct Conv {
   PackedWeight weights;         // [panel][channel][3][3][kPanel]
   std::int64_t part_tiles = 0;  // at most: of all patches that are there at once
   std::int64_t splits = 1;      // of these, into jobs of a panel each
-  bool alone = false;           // each thread transforms weights for tiles of its own; else for all tiles, a panel of weights
+  bool alone = false;           // each thread works on tiles of its own; else on all of them, a panel of weights each
+  bool shared = false;          // all weights are transformed first
 
   [[nodiscard]] std::int64_t tiles_of(std::int64_t part) const { return std::min(part_tiles, grid.tiles() - part * part_tiles); }
   [[nodiscard]] std::int64_t parts() const { return (grid.tiles() + part_tiles - 1) / part_tiles; }
@@ -33,8 +35,11 @@ struct Conv {
   /// Floats from one element to the next: a line more, so that all elements of a tile do not meet in one set of the cache.
   [[nodiscard]] std::int64_t patch_stride() const { return part_tiles * shape.channels + 16; }
   [[nodiscard]] std::int64_t product_stride() const { return part_tiles * kPanel + 16; }
-  /// Of weights that are transformed in a run.
-  [[nodiscard]] std::int64_t weight_stride() const { return std::min(kDepth, shape.channels) * kPanel + 16; }
+  /// Channels whose weights are there transformed at a time.
+  [[nodiscard]] std::int64_t depth() const { return shared ? shape.channels : std::min(kDepth, shape.channels); }
+  [[nodiscard]] std::int64_t weight_stride() const { return depth() * kPanel + 16; }
+  /// Floats of a panel of transformed weights.
+  [[nodiscard]] std::int64_t panel_items() const { return elements_in_lines(weight_stride()); }
   [[nodiscard]] std::int64_t patches() const { return elements_in_lines(patch_stride()); }
   [[nodiscard]] std::int64_t products() const { return elements_in_lines(product_stride()); }
 
@@ -58,7 +63,23 @@ struct GatherLoop {
   }
 };
 
-/// One panel of the outputs of tiles [begin, end), of whose patches `patches` is the first.
+/// The weights of channels [begin, end) of a panel, of which `to` holds all.
+struct TransformJob {
+  const Conv* conv = nullptr;
+  void* const* bindings = nullptr;
+  std::int64_t panel = 0, begin = 0, end = 0;
+  float* to = nullptr;
+};
+
+template <int W, int M, class E>
+struct TransformLoop {
+  static void run(const TransformJob& job) {
+    const auto* taps = reinterpret_cast<const E*>(job.conv->weights.at(job.bindings)) + (job.panel * job.conv->shape.channels + job.begin) * 9 * kPanel;
+    Tiles<W, M, E>::transform(taps, job.end - job.begin, job.to + job.begin * kPanel, job.conv->weight_stride());
+  }
+};
+
+/// One panel of the outputs of tiles [begin, end), of whose patches `patches` is the first; `weights`: memory for those of the panel, or they are there.
 struct PanelJob {
   const Conv* conv = nullptr;
   void* const* bindings = nullptr;
@@ -75,12 +96,14 @@ struct PanelLoop {
     const Tiles<W, M, E> tiles(s, conv.grid, job.bindings);
     const std::int64_t count = job.end - job.begin, stride = conv.product_stride();
     const auto* taps = reinterpret_cast<const E*>(conv.weights.at(job.bindings)) + job.panel * s.channels * 9 * kPanel;
-    for (std::int64_t k = 0; k < s.channels; k += kDepth, taps += kDepth * 9 * kPanel) {
-      const std::int64_t depth = std::min(kDepth, s.channels - k);
-      tiles.transform(taps, depth, job.weights, conv.weight_stride());
+    for (std::int64_t k = 0; k < s.channels; k += conv.depth(), taps += conv.depth() * 9 * kPanel) {
+      const std::int64_t depth = std::min(conv.depth(), s.channels - k);
+      if (!conv.shared) tiles.transform(taps, depth, job.weights, conv.weight_stride());
       for (std::int64_t e = 0; e < conv.grid.elements(); ++e) {
-        tiles.multiply(count, job.patches + e * conv.patch_stride() + k, s.channels, job.weights + e * conv.weight_stride(), depth, job.products + e * stride,
-                       kPanel, k > 0, reinterpret_cast<const std::byte*>(taps + 9 * kPanel * depth) + e * depth * kLine);
+        const float* w = job.weights + e * conv.weight_stride();
+        const auto* next = conv.shared ? reinterpret_cast<const std::byte*>(w + conv.weight_stride())
+                                       : reinterpret_cast<const std::byte*>(taps + 9 * kPanel * depth) + e * depth * kLine;
+        tiles.multiply(count, job.patches + e * conv.patch_stride() + k, s.channels, w, depth, job.products + e * stride, kPanel, k > 0, next);
       }
     }
     with_activation(s.activation, [&]<Activation kind>() REPRISE_INLINE_LAMBDA {
@@ -154,41 +177,50 @@ Conv plan(const ConvShape& s, int tile) {
   // As many parts for each thread, or panels; where these are few, parts of panels.
   const std::int64_t even = conv.alone ? (parts + threads - 1) / threads * threads : parts;
   conv.part_tiles = (tiles + even - 1) / even;
+  conv.shared = conv.alone && conv.parts() > threads && s.channels * conv.panels() * kPanel <= kFew;
   conv.splits = conv.panels() % threads == 0 || conv.panels() >= 4 * threads ? 1 : threads;
   return conv;
 }
 
 StepPtr make_step(Conv conv) {
-  const std::int64_t patches = conv.patches(), weights = conv.grid.elements() * conv.weight_stride(), items = weights + conv.products();
+  const std::int64_t patches = conv.patches(), weights = conv.panel_items(), products = conv.products();
   const auto gather = kernel_for<GatherLoop>(conv);
   const auto multiply = kernel_for<PanelLoop>(conv);
-  /// Tiles [begin, end) of a part that begins at `first` with these patches: all, or one panel of their outputs.
-  const auto take = [gather](const Conv& c, void* const* bindings, std::int64_t first, std::int64_t begin, std::int64_t end, float* to) {
-    gather({&c, bindings, first + begin, first + end, to + begin * c.shape.channels});
-  };
-  const auto finish = [multiply, weights](const Conv& c, void* const* bindings, std::int64_t panel, std::int64_t first, std::int64_t begin, std::int64_t end,
-                                          const float* from, float* mine) {
-    multiply({&c, bindings, panel, first + begin, first + end, from + begin * c.shape.channels, mine, mine + weights});
-  };
+  const auto transform = kernel_for<TransformLoop>(conv);
   const int threads = conv.shape.threads;
   if (conv.alone) {
-    return reference::make_step(static_cast<std::size_t>((patches + items) * threads * 4), [=](void* const* bindings, std::byte* scratch) {
+    const std::int64_t shared = conv.shared ? conv.panels() * weights : 0, mine = patches + products + (conv.shared ? 0 : weights);
+    return reference::make_step(static_cast<std::size_t>((shared + mine * threads) * 4), [=](void* const* bindings, std::byte* scratch) {
+      auto* all = reinterpret_cast<float*>(scratch);
+      if (conv.shared) {
+        const std::int64_t channels = conv.shape.channels, chunks = (channels + kDepth - 1) / kDepth;
+        parallel_jobs(threads, conv.panels() * chunks, [&](std::int64_t job, int) {
+          const std::int64_t panel = job / chunks, begin = job % chunks * kDepth;
+          transform({&conv, bindings, panel, begin, std::min(begin + kDepth, channels), all + panel * weights});
+        });
+      }
       parallel_jobs(threads, conv.parts(), [&](std::int64_t part, int worker) {
-        float* mine = reinterpret_cast<float*>(scratch) + worker * (patches + items);
-        const std::int64_t first = part * conv.part_tiles, count = conv.tiles_of(part);
-        take(conv, bindings, first, 0, count, mine);
-        for (std::int64_t panel = 0; panel < conv.panels(); ++panel) finish(conv, bindings, panel, first, 0, count, mine, mine + patches);
+        float* own = all + shared + worker * mine;
+        const std::int64_t first = part * conv.part_tiles, end = first + conv.tiles_of(part);
+        gather({&conv, bindings, first, end, own});
+        for (std::int64_t panel = 0; panel < conv.panels(); ++panel)
+          multiply({&conv, bindings, panel, first, end, own, conv.shared ? all + panel * weights : own + patches + products, own + patches});
       });
     });
   }
   const std::int64_t gather_cost = conv.grid.elements() * conv.shape.channels * 4;
-  return reference::make_step(static_cast<std::size_t>((patches + items * threads) * 4), [=](void* const* bindings, std::byte* scratch) {
+  return reference::make_step(static_cast<std::size_t>((patches + (weights + products) * threads) * 4), [=](void* const* bindings, std::byte* scratch) {
     auto* all = reinterpret_cast<float*>(scratch);
+    const std::int64_t channels = conv.shape.channels;
     for (std::int64_t part = 0; part < conv.parts(); ++part) {
       const std::int64_t first = part * conv.part_tiles, count = conv.tiles_of(part), splits = std::min(conv.splits, count);
-      parallel_for(threads, count, grain_for(gather_cost), [&](std::int64_t begin, std::int64_t end, int) { take(conv, bindings, first, begin, end, all); });
+      parallel_for(threads, count, grain_for(gather_cost), [&](std::int64_t begin, std::int64_t end, int) {
+        gather({&conv, bindings, first + begin, first + end, all + begin * channels});
+      });
       parallel_jobs(threads, conv.panels() * splits, [&](std::int64_t job, int worker) {
-        finish(conv, bindings, job / splits, first, count * (job % splits) / splits, count * (job % splits + 1) / splits, all, all + patches + worker * items);
+        const std::int64_t begin = count * (job % splits) / splits, end = count * (job % splits + 1) / splits;
+        float* own = all + patches + worker * (weights + products);
+        multiply({&conv, bindings, job / splits, first + begin, first + end, all + begin * channels, own, own + weights});
       });
     }
   });
