@@ -13,10 +13,10 @@ namespace reprise::kernels::cpu {
 namespace winograd {
 namespace {
 
-constexpr std::int64_t kPanelsForm = 5;        // WeightCache
-constexpr std::int64_t kDepth = 32;            // channels whose weights are transformed at a time
-constexpr std::int64_t kFew = 128 * 128;       // windows: more are transformed again in less time than they are read transformed
-constexpr std::int64_t kWorthTransforms = 24;  // tiles: for fewer, threads that share patches are faster than ones that all transform the weights
+constexpr std::int64_t kPanelsForm = 5;                 // WeightCache
+constexpr std::int64_t kDepth = 32;                     // channels whose weights are transformed at a time
+constexpr std::int64_t kFew = std::int64_t{128} * 128;  // windows: more are transformed again in less time than they are read transformed
+constexpr std::int64_t kWorthTransforms = 24;           // tiles: for fewer, threads that share patches are faster than ones that all transform the weights
 
 struct Conv {
   ConvShape shape;
