@@ -97,7 +97,8 @@ struct WindowProduct {
     for (std::int64_t panel = first; panel < last; panel += step) {
       const std::byte* copied = scratch;
       for_pieces(block, [&](const Piece& piece) {
-        multiply(bindings, is_padded() ? copied : x + (piece.image * shape.rows + piece.begin * shape.stride[0]) * line_bytes(), piece, panel, panel + step);
+        if (!is_padded()) return multiply(bindings, x + (piece.image * shape.rows + piece.begin * shape.stride[0]) * line_bytes(), piece, panel, panel + step);
+        multiply(bindings, copied, piece, panel, panel + step);
         copied += lines_for(piece.end - piece.begin) * line_bytes();
       });
     }
