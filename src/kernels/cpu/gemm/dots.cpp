@@ -23,14 +23,14 @@ REPRISE_BF16 inline __m512bh pair(const std::uint16_t* a, bool both) {
   return reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(bits)));
 }
 
-/// The columns of a panel, and what their sums begin with.
+/// The columns of a panel, and the bias of their sums.
 struct Columns {
   __mmask32 both;
   __m512 low, high;
 
-  /// `count` from `first` on; null: zeros.
-  REPRISE_BF16 Columns(const void* first, std::int64_t count) : both(count == kPanel ? ~0U : (1U << count) - 1), low(_mm512_setzero_ps()), high(low) {
-    if (first != nullptr) add(static_cast<const std::uint16_t*>(first), low, high);
+  /// `count` of them; null: no bias.
+  REPRISE_BF16 Columns(const void* bias, std::int64_t count) : both(count == kPanel ? ~0U : (1U << count) - 1), low(_mm512_setzero_ps()), high(low) {
+    if (bias != nullptr) add(static_cast<const std::uint16_t*>(bias), low, high);
   }
   REPRISE_BF16 void add(const std::uint16_t* row, __m512& to_low, __m512& to_high) const {
     const __m512i pairs = _mm512_maskz_loadu_epi16(both, row);
@@ -54,15 +54,6 @@ REPRISE_BF16 void multiply(const TileRows& a, const std::uint16_t* rows, const s
   constexpr int kChains = Rows == 1 ? 4 : Rows == 2 ? 2 : 1;
   __m512 lows[kChains][Rows] = {}, highs[kChains][Rows] = {};
   __m512 *low = lows[0], *high = highs[0];
-#pragma GCC unroll 12
-  for (int r = 0; r < Rows; ++r) {
-    low[r] = columns.low;
-    high[r] = columns.high;
-  }
-  if (ends.addend != nullptr) {
-#pragma GCC unroll 12
-    for (int r = 0; r < Rows; ++r) columns.add(ends.addend + r * ends.addend_stride, low[r], high[r]);
-  }
   constexpr std::int64_t kPairBytes = kTileColumns * 4, kTileBytes = kDepth / 2 * kPairBytes;
   const auto step = [&](int chain, const std::byte* b, const std::uint16_t* from, bool both) __attribute__((always_inline, target(REPRISE_BF16_TARGET))) {
     const auto b0 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b)), b1 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + kTileBytes));
@@ -106,6 +97,15 @@ REPRISE_BF16 void multiply(const TileRows& a, const std::uint16_t* rows, const s
     }
   }
   if (ends.tile == nullptr) {
+#pragma GCC unroll 12
+    for (int r = 0; r < Rows; ++r) {
+      low[r] += columns.low;
+      high[r] += columns.high;
+    }
+    if (ends.addend != nullptr) {
+#pragma GCC unroll 12
+      for (int r = 0; r < Rows; ++r) columns.add(ends.addend + r * ends.addend_stride, low[r], high[r]);
+    }
     const __m512 least = _mm512_set1_ps(ends.least);
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) {  // of a number and NaN the maximum is the second

@@ -27,7 +27,7 @@ template <class V>
 
 constexpr std::int64_t kStep = 16;  // rows of a panel between prefetches
 
-/// What the sums of a block begin with, where they go and how small they may be.
+/// What is added to the sums of a block, where they go and how small they may be.
 struct Ends {
   const float *bias = nullptr, *addend = nullptr;  // null: none
   float* y = nullptr;
@@ -71,17 +71,8 @@ struct PanelF32 {
   template <int Rows>
   REPRISE_INLINE void multiply(const TileRows& a, const float* rows, const float* panel, Prefetch& prefetch, const Ends& ends, std::int64_t column) {
     V sum[Rows][kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      V first{};
-      if (ends.bias != nullptr) load(first, ends.bias + column + v * kLanes);
-      for (int r = 0; r < Rows; ++r) sum[r][v] = first;
-    }
-    for (int r = 0; ends.addend != nullptr && r < Rows; ++r) {
-      for (int v = 0; v < kVectors; ++v) {
-        V more;
-        load(more, ends.addend + r * ends.addend_stride + column + v * kLanes);
-        sum[r][v] += more;
-      }
+    for (int r = 0; r < Rows; ++r) {
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = V{};
     }
     for (std::int64_t line = 0; line < a.lines; ++line, rows += a.line_stride) {
       for (std::int64_t k0 = 0; k0 < a.line; k0 += kStep) {
@@ -96,6 +87,18 @@ struct PanelF32 {
             for (int v = 0; v < kVectors; ++v) sum[r][v] += x * b[v];
           }
         }
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      V bias{};
+      if (ends.bias != nullptr) load(bias, ends.bias + column + v * kLanes);
+      for (int r = 0; r < Rows; ++r) sum[r][v] += bias;
+    }
+    for (int r = 0; ends.addend != nullptr && r < Rows; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        V more;
+        load(more, ends.addend + r * ends.addend_stride + column + v * kLanes);
+        sum[r][v] += more;
       }
     }
     for (int r = 0; r < Rows; ++r) {
