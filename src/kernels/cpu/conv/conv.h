@@ -5,6 +5,7 @@
 #include "kernels/cpu/conv/shape.h"
 #include "kernels/cpu/gemm/gemm.h"
 #include "kernels/cpu/gemm/panels.h"
+#include "kernels/cpu/gemm/tiles.h"
 #include "kernels/cpu/weights.h"
 
 namespace reprise::kernels::cpu {
@@ -21,6 +22,8 @@ StepPtr make_winograd(const Contraction& conv, WeightCache& weights, int tile);
 bool is_better_product(const Contraction& conv);
 /// As a matrix product. No step: groups, or no fast kernel on this machine. `block_bytes`: of pixels that panels stream by, as make_gemm's.
 NamedStep make_conv_product(const Contraction& conv, WeightCache& weights, std::int64_t block_bytes = 0);
+/// `finish` where results from output pixel `pixel` on go.
+Finish results_from(const ConvShape& shape, const Finish& finish, void* const* bindings, std::int64_t pixel);
 /// Whether threads rather share the image than the weights: the larger of the two is read once.
 bool shares_rows(const ConvShape& shape, const PanelForm& form);
 /// The same without copies of windows: those that are not dilated along lines, where the machine's tile kernel takes them.

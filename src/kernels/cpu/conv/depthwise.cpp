@@ -123,18 +123,7 @@ class Walk {
       const V bias = bias_ != nullptr ? load<V>(bias_ + (block + b) * W) : V{};
       for (int p = 0; p < P; ++p) result[b * P + p] = bias;
     }
-    const bool shared = P > 1 && std::is_same_v<E, BFloat16> && s_.dilation[1] == 1;
-    const std::int64_t width = s_.kernel[1], stride = s_.stride[1];
-    if (shared && width == 3 && stride == 1)
-      add_shared<L, P, B, 3, 1>(block, column, result);
-    else if (shared && width == 3 && stride == 2)
-      add_shared<L, P, B, 3, 2>(block, column, result);
-    else if (shared && width == 5 && stride == 1)
-      add_shared<L, P, B, 5, 1>(block, column, result);
-    else if (shared && width == 5 && stride == 2)
-      add_shared<L, P, B, 5, 2>(block, column, result);
-    else
-      add<L, P, B>(block, column, taps, result);
+    if (!add_of_form<L, P, B>(block, column, result)) add<L, P, B>(block, column, taps, result);
     float sums[P * B * L];
 #pragma GCC unroll 8
     for (int i = 0; i < P * B; ++i) store(sums + i * L, result[i]);
@@ -157,6 +146,20 @@ class Walk {
         }
       }
     }
+  }
+
+  /// By the next for the usual windows of bf16. False: it has no code for them.
+  template <int L, int P, int B>
+  REPRISE_INLINE bool add_of_form(std::int64_t block, std::int64_t column, Floats<L> (&result)[P * B]) const {
+    if constexpr (P > 1 && std::is_same_v<E, BFloat16>) {
+      const std::int64_t width = s_.kernel[1], stride = s_.stride[1];
+      if (s_.dilation[1] != 1) return false;
+      if (width == 3 && stride == 1) return add_shared<L, P, B, 3, 1>(block, column, result), true;
+      if (width == 3 && stride == 2) return add_shared<L, P, B, 3, 2>(block, column, result), true;
+      if (width == 5 && stride == 1) return add_shared<L, P, B, 5, 1>(block, column, result), true;
+      if (width == 5 && stride == 2) return add_shared<L, P, B, 5, 2>(block, column, result), true;
+    }
+    return false;
   }
 
   /// The same for windows Width wide and Stride apart: what they share is loaded, and widened, once.

@@ -100,12 +100,7 @@ struct ConvProduct {
 
   void run_job(void* const* bindings, std::int64_t job, std::byte* scratch) const {
     const std::int64_t row = job / panel_jobs() * block_rows, rows = std::min(block_rows, shape.pixels() - row), first = job % panel_jobs() * job_panels;
-    const std::int64_t row_items = shape.out_channels, offset = row * row_items * item();
-    Finish to = finish;
-    to.bias = shape.has_bias ? shape.bias.at(bindings) : nullptr;
-    to.addend = shape.has_addend ? shape.addend.at(bindings) + offset : nullptr;
-    to.y = shape.y.at(bindings) + offset;
-    to.addend_stride = to.y_stride = row_items;
+    const Finish to = results_from(shape, finish, bindings, row);
     const std::byte* x = shape.x.at(bindings);
     if (!direct) gather(x, x + shape.x.numel() * item(), row, rows, scratch);
     kernel({.a = {.data = direct ? x + row * form.depth * item() : scratch, .stride = direct ? form.depth : row_bytes() / item(), .line = form.depth},
@@ -123,6 +118,16 @@ struct ConvProduct {
 bool is_matrix(const ConvShape& s) { return s.taps() == 1 || is_packed(s.w, true); }
 
 }  // namespace
+
+Finish results_from(const ConvShape& shape, const Finish& finish, void* const* bindings, std::int64_t pixel) {
+  const std::int64_t offset = pixel * shape.out_channels * static_cast<std::int64_t>(item_size(shape.y.dtype));
+  Finish to = finish;
+  to.bias = shape.has_bias ? shape.bias.at(bindings) : nullptr;
+  to.addend = shape.has_addend ? shape.addend.at(bindings) + offset : nullptr;
+  to.y = shape.y.at(bindings) + offset;
+  to.addend_stride = to.y_stride = shape.out_channels;
+  return to;
+}
 
 bool shares_rows(const ConvShape& shape, const PanelForm& form) { return shape.x.numel() >= form.depth * form.columns; }
 

@@ -106,13 +106,8 @@ struct WindowProduct {
 
   void multiply(void* const* bindings, const std::byte* from, const Piece& piece, std::int64_t first, std::int64_t last) const {
     const ConvShape& s = shape;
-    const std::int64_t pixel = (piece.image * s.out_rows + piece.begin) * s.out_columns, offset = pixel * s.out_channels * item(),
-                       line_items = line_pixels() * s.channels;
-    Finish to = finish;
-    to.bias = s.has_bias ? s.bias.at(bindings) : nullptr;
-    to.addend = s.has_addend ? s.addend.at(bindings) + offset : nullptr;
-    to.y = s.y.at(bindings) + offset;
-    to.addend_stride = to.y_stride = s.out_channels;
+    const std::int64_t line_items = line_pixels() * s.channels;
+    const Finish to = results_from(s, finish, bindings, (piece.image * s.out_rows + piece.begin) * s.out_columns);
     kernel({.a = {.data = from,
                   .stride = s.stride[1] * s.channels,
                   .group = s.out_columns,

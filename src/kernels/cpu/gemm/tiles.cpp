@@ -142,7 +142,7 @@ template <int Bytes, int Rows>
 struct BlockBf16 {
   using V = typename Vectors<Bytes>::Floats;
   using W = typename Vectors<Bytes>::Words;
-  static constexpr std::int64_t kTile = PanelForm::kTileColumns, kPairs = PanelForm::kBlockDepth / 2, kLanes = Vectors<Bytes>::kLanes, kColumns = 2 * kTile;
+  static constexpr std::int64_t kTile = PanelForm::kTileColumns, kLanes = Vectors<Bytes>::kLanes, kColumns = 2 * kTile;
   static constexpr int kVectors = static_cast<int>(kTile / kLanes);  // of a tile
 
   REPRISE_INLINE float widen(std::uint16_t bits) {
