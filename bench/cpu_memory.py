@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 MIB = 2**20
@@ -32,15 +33,22 @@ def tensor_bytes(commands, buffers):
     return max(alive, default=0), sum(buffers[b]["bytes"] for b in first)
 
 
+# A process counts what it held before it became another program, too: so its parent is a small one.
+LAUNCHER = """
+import os, sys
+child = os.fork()
+if child == 0:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.execv(sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss)
+sys.exit(status != 0)
+"""
+
+
 def peak_of(command):
     """Resident bytes, by the system's account of the process."""
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.execv(command[0], command)
-    _, status, usage = os.wait4(pid, 0)
-    assert status == 0, command
-    return usage.ru_maxrss * 1024
+    return int(output_of([sys.executable, "-I", "-S", "-c", LAUNCHER, *command])) * 1024
 
 
 def main():

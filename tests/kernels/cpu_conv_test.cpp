@@ -109,6 +109,10 @@ TEST(CpuConv, DepthwiseAgreesWithTheDefinition) {
              depthwise({.in = {56, 56}, .kernel = {3, 3}, .from = 72, .activation = Activation::hardsigmoid, .threads = 2}),
              depthwise({.in = {7, 9}, .kernel = {5, 5}, .from = 232, .padding = 2, .addend = true, .threads = 2}),   // blocks by the six, one of a half
              depthwise({.in = {3, 2}, .kernel = {5, 7}, .from = 48, .padding = 3, .activation = Activation::relu}),  // no window inside
+             depthwise({.in = {9, 23}, .kernel = {7, 7}, .from = 48, .padding = 3, .activation = Activation::silu, .threads = 2}),
+             depthwise({.in = {10, 33}, .kernel = {4, 5}, .from = 80, .stride = 2, .addend = true}),  // rows of taps that have no pair
+             depthwise({.in = {30}, .kernel = {3}, .from = 100, .batch = 2, .streamed = true}),
+             depthwise({.in = {96, 112}, .kernel = {3, 3}, .from = 104, .stride = 2, .activation = Activation::relu, .threads = 2}),  // fetched a row ahead
              depthwise({.in = {19, 40}, .kernel = {3, 3}, .from = 56, .batch = 3, .stride = 2, .padding = 0, .dilation = 3, .threads = 2})},
             {DType::f32, DType::bf16}, &cpu::make_depthwise, tolerance(DType::f32));
 }

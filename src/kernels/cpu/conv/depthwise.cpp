@@ -5,7 +5,7 @@
 
 #include "kernels/cpu/conv/activate.h"
 #include "kernels/cpu/conv/conv.h"
-#include "kernels/cpu/conv/shape.h"
+#include "kernels/cpu/conv/depthwise.h"
 #include "kernels/parallel.h"
 #include "kernels/reference/convert.h"
 #include "kernels/reference/step.h"
@@ -13,28 +13,12 @@
 namespace reprise::kernels::cpu {
 namespace {
 
-constexpr std::int64_t kMostTaps = 32;      // along a dimension
-constexpr std::int64_t kDepthwiseForm = 1;  // WeightCache
-
-struct Depthwise {
-  ConvShape shape;
-  PackedWeight weights;    // f32, [block of channels][tap][channel]
-  std::int64_t width = 4;  // channels of a block
-
-  [[nodiscard]] std::int64_t blocks() const { return (shape.channels + width - 1) / width; }
-};
-
-/// Rows [begin, end) of an image's output, blocks of channels [first, last).
-struct Job {
-  const Depthwise* conv = nullptr;
-  void* const* bindings = nullptr;
-  std::int64_t image = 0, first = 0, last = 0, begin = 0, end = 0;
-};
+constexpr std::int64_t kWideForm = 1, kDotForm = 8;  // WeightCache
 
 template <int W, class E>
 class Walk {
  public:
-  REPRISE_INLINE explicit Walk(const Job& job)
+  REPRISE_INLINE explicit Walk(const DepthwiseJob& job)
       : job_(job), s_(job.conv->shape), image_(reinterpret_cast<const E*>(s_.x.at(job.bindings)) + job.image * s_.rows * s_.columns * s_.channels) {
     weights_ = reinterpret_cast<const float*>(job.conv->weights.at(job.bindings));
     bias_ = s_.has_bias ? reinterpret_cast<const E*>(s_.bias.at(job.bindings)) : nullptr;
@@ -69,6 +53,7 @@ class Walk {
 
   REPRISE_INLINE void run_row(std::int64_t row) {
     find_lines(row);
+    next_ = NextLines(s_, row);
     std::int64_t column = 0;
     for (; column < inside_; ++column) border(column);
     for (; column + 7 <= outside_; column += 7) interior<7, 1>(column);
@@ -88,10 +73,20 @@ class Walk {
 
   REPRISE_INLINE std::int64_t lanes_of(std::int64_t block) const { return std::min<std::int64_t>(W, s_.channels - block * W); }
 
+  /// What the same columns of the next row read that this one does not.
+  REPRISE_INLINE void fetch(std::int64_t column, std::int64_t count) const {
+    const std::int64_t pixel = s_.stride[1] * s_.channels;
+    for (std::int64_t d = 0; d < next_.count; ++d) {
+      const auto* from = reinterpret_cast<const std::byte*>(image_ + (next_.first + d) * s_.columns * s_.channels + column * pixel);
+      for (std::int64_t at = 0; at < count * pixel * std::int64_t{sizeof(E)}; at += 64) __builtin_prefetch(from + at, 0, 2);
+    }
+  }
+
   /// P pixels, B blocks at a time.
   template <int P, int B>
   REPRISE_INLINE void interior(std::int64_t column) const {
     const Taps taps{0, s_.kernel[1]};
+    fetch(column, P);
     std::int64_t block = first_;
     for (; block + B <= whole_; block += B) sum<W, P, B>(block, column, taps);
     for (; B > 1 && block < whole_; ++block) sum<W, P, 1>(block, column, taps);
@@ -217,7 +212,7 @@ class Walk {
     });
   }
 
-  const Job& job_;
+  const DepthwiseJob& job_;
   const ConvShape& s_;
   const E *image_, *bias_ = nullptr;
   const float* weights_ = nullptr;
@@ -225,20 +220,25 @@ class Walk {
   std::int64_t first_ = 0, last_ = 0, whole_ = 0;  // blocks of this walk, whole ones before `whole_`
   std::int64_t at_ = 0;                            // of the row in the output
   int lines_ = 0;
+  NextLines next_{s_, 0};
   std::array<Line, kMostTaps> line_;
 };
 
 template <int W>
 struct F32Loop {
-  static void run(const Job& job) { Walk<W, float>(job).run(); }
+  static void run(const DepthwiseJob& job) { Walk<W, float>(job).run(); }
 };
 template <int W>
 struct Bf16Loop {
-  static void run(const Job& job) { Walk<W, BFloat16>(job).run(); }
+  static void run(const DepthwiseJob& job) { Walk<W, BFloat16>(job).run(); }
 };
 
+std::int64_t vector_width() { return active_isa() >= Isa::avx512 ? 16 : active_isa() == Isa::avx2 ? 8 : 4; }
+
+/// f32, [block of channels][tap][channel].
 template <class E>
-void pack(const ConvShape& s, std::int64_t width, const std::byte* from, std::byte* to) {
+void pack(const ConvShape& s, const std::byte* from, std::byte* to) {
+  const std::int64_t width = vector_width();
   const auto* w = reinterpret_cast<const E*>(from);
   auto* packed = reinterpret_cast<float*>(to);
   for (std::int64_t c = 0; c < (s.channels + width - 1) / width * width; ++c) {
@@ -247,6 +247,14 @@ void pack(const ConvShape& s, std::int64_t width, const std::byte* from, std::by
       packed[(c / width * s.taps() + t) * width + c % width] = c < s.channels ? tensor::convert<float>(w[at]) : 0.0F;
     }
   }
+}
+
+DepthwiseKernel of_vectors(const ConvShape& s) {
+  const bool narrow = s.x.dtype == DType::bf16;
+  return {.run = narrow ? of_best_width<Bf16Loop>() : of_best_width<F32Loop>(),
+          .width = vector_width(),
+          .bytes = s.taps() * vector_width() * 4,
+          .pack = narrow ? &pack<BFloat16> : &pack<float>};
 }
 
 bool takes(const ConvShape& s) {
@@ -274,26 +282,26 @@ Split split(const Depthwise& conv) {
 StepPtr make_depthwise(const Contraction& contraction, WeightCache& cache) {
   const auto shape = describe_conv(contraction);
   if (!shape || !takes(*shape)) return nullptr;
-  const Isa isa = active_isa();
-  Depthwise conv{.shape = *shape, .weights = {}, .width = isa >= Isa::avx512 ? 16 : isa == Isa::avx2 ? 8 : 4};
-  const Split parts = split(conv);
+  Depthwise conv{.shape = *shape, .weights = {}};
   const ConvShape& s = *shape;
-  const bool narrow = s.x.dtype == DType::bf16;
+  DepthwiseKernel kernel = depthwise_dots(s);
+  const bool dots = kernel.run != nullptr;
+  if (!dots) kernel = of_vectors(s);
+  conv.width = kernel.width;
   conv.weights = cache.pack(
-      contraction.spec, s.w, {kDepthwiseForm, conv.width, s.w.strides[0], s.tap_stride(0), s.tap_stride(1), s.channels, s.kernel[0], s.kernel[1]},
-      static_cast<std::size_t>(conv.blocks() * s.taps() * conv.width * 4),
-      [s, width = conv.width, narrow](const std::byte* from, std::byte* to) { narrow ? pack<BFloat16>(s, width, from, to) : pack<float>(s, width, from, to); });
-  const auto kernel = narrow ? of_best_width<Bf16Loop>() : of_best_width<F32Loop>();
+      contraction.spec, s.w, {dots ? kDotForm : kWideForm, conv.width, s.w.strides[0], s.tap_stride(0), s.tap_stride(1), s.channels, s.kernel[0], s.kernel[1]},
+      static_cast<std::size_t>(conv.blocks() * kernel.bytes), [s, pack = kernel.pack](const std::byte* from, std::byte* to) { pack(s, from, to); });
+  const Split parts = split(conv);
   return reference::make_step([=](void* const* bindings) {
     parallel_jobs(parts.threads, conv.shape.batch * parts.groups * parts.bands, [&](std::int64_t job, int) {
       const std::int64_t group = job / parts.bands % parts.groups, band = job % parts.bands, rows = conv.shape.out_rows;
-      kernel({.conv = &conv,
-              .bindings = bindings,
-              .image = job / parts.bands / parts.groups,
-              .first = conv.blocks() * group / parts.groups,
-              .last = conv.blocks() * (group + 1) / parts.groups,
-              .begin = rows * band / parts.bands,
-              .end = rows * (band + 1) / parts.bands});
+      kernel.run({.conv = &conv,
+                  .bindings = bindings,
+                  .image = job / parts.bands / parts.groups,
+                  .first = conv.blocks() * group / parts.groups,
+                  .last = conv.blocks() * (group + 1) / parts.groups,
+                  .begin = rows * band / parts.bands,
+                  .end = rows * (band + 1) / parts.bands});
     });
   });
 }

@@ -133,7 +133,7 @@ bool shares_rows(const ConvShape& shape, const PanelForm& form) { return shape.x
 
 bool is_better_product(const Contraction& conv) {
   const OperandRef& w = conv.spec.inputs[1];
-  if (tile_kernel(w.dtype, active_isa()).windows) return w.sizes[0] > PanelForm::kTileColumns;
+  if (!tile_kernel(w.dtype, active_isa()).matrix_units) return true;
   // With something to add, libraries' kernels for matrix units are not their best; narrow products are bound by what they store.
   constexpr std::int64_t kNarrow = 1 << 13;
   return w.dtype == DType::bf16 && conv.addend != nullptr && w.numel() == w.sizes[0] * w.sizes[1] && w.numel() >= kNarrow;
@@ -146,13 +146,13 @@ NamedStep make_conv_product(const Contraction& contraction, WeightCache& cache, 
   const ConvShape& s = *shape;
   const NamedTiles tiles = tile_kernel(s.y.dtype, active_isa());
   ConvProduct conv{.shape = s,
-                   .form = {s.y.dtype, s.taps() * s.channels, s.out_channels},
+                   .form = {s.y.dtype, s.taps() * s.channels, s.out_channels, tiles.matrix_units},
                    .weights = {},
                    .kernel = tiles.run,
                    .finish = finish_with(s.activation, s.y.dtype)};
   if (conv.kernel == nullptr || conv.finish.run == nullptr) return {};
   conv.direct = s.taps() == 1 && s.stride[0] == 1 && s.stride[1] == 1 && s.padding[0] == 0 && s.padding[1] == 0;
-  if (!conv.direct && tiles.windows && s.dilation[1] == 1) return make_window_product(contraction, s, cache, block_bytes);
+  if (!conv.direct && !tiles.matrix_units && s.dilation[1] == 1) return make_window_product(contraction, s, cache, block_bytes);
   conv.plan_jobs(kBlockBytes);
   if (block_bytes != 0) {
     const std::int64_t likely = conv.block_rows;

@@ -133,7 +133,7 @@ NamedStep make_window_product(const Contraction& contraction, const ConvShape& s
   const std::int64_t line = s.kernel[1] * s.channels;
   const bool fills = s.y.dtype == DType::bf16 && s.kernel[0] > 1 && line % 2 != 0;
   WindowProduct conv{.shape = s,
-                     .form = {s.y.dtype, s.kernel[0] * (fills ? line + 1 : line), s.out_channels, fills ? line : 0},
+                     .form = {s.y.dtype, s.kernel[0] * (fills ? line + 1 : line), s.out_channels, tiles.matrix_units, fills ? line : 0},
                      .weights = {},
                      .kernel = tiles.run,
                      .finish = finish_with(s.activation, s.y.dtype)};

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "kernels/cpu/conv/activate.h"
 #include "kernels/reference/convert.h"
 #include "kernels/reference/vector_math.h"
 
@@ -13,19 +14,12 @@ using reference::vector_sigmoid;
 using reference::vector_tanh;
 using tensor::convert;
 
+/// Those that have no form for vectors: loops that the compiler makes vectors of.
 template <Activation kind>
-[[gnu::always_inline]] inline float activate(float x) {
-  if constexpr (kind == Activation::relu) return x < 0.0F ? 0.0F : x;  // NaN stays
+[[gnu::always_inline]] inline float activate_one(float x) {
   if constexpr (kind == Activation::gelu) return 0.5F * x * (1.0F + fast_erf(x * 0.70710678F));
   if constexpr (kind == Activation::gelu_tanh) return x * vector_sigmoid(1.59576912F * (x + 0.044715F * x * x * x));  // (1 + tanh u) / 2 = sigmoid 2u
-  if constexpr (kind == Activation::silu) return x * vector_sigmoid(x);
-  if constexpr (kind == Activation::sigmoid) return vector_sigmoid(x);
-  if constexpr (kind == Activation::tanh) return vector_tanh(x);
-  if constexpr (kind == Activation::hardsigmoid || kind == Activation::hardswish) {
-    const float shifted = x + 3.0F, above = shifted < 0.0F ? 0.0F : shifted, gate = (above > 6.0F ? 6.0F : above) * (1.0F / 6.0F);
-    return kind == Activation::hardswish ? x * gate : gate;
-  }
-  return x;
+  return vector_tanh(x);
 }
 
 template <Activation kind, class E>
@@ -59,43 +53,79 @@ struct FinishRows {
   template <class Value>
   [[gnu::always_inline]] static inline void store_columns(E* y, std::int64_t columns, const Value& value) {
 #pragma GCC ivdep
-    for (std::int64_t c = 0; c < columns; ++c) y[c] = convert<E>(activate<kind>(value(c)));
+    for (std::int64_t c = 0; c < columns; ++c) y[c] = convert<E>(activate_one<kind>(value(c)));
   }
 };
 
+template <Activation kind>
+struct FinishVectors {
+  template <int W, class E>
+  struct Loop {
+    static void run(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
+                    std::int64_t columns) {
+      Row at{tile, nullptr, nullptr, nullptr};
+      if (to.bias != nullptr) at.bias = static_cast<const E*>(to.bias) + column;
+      for (std::int64_t r = row; r < row + rows; ++r, at.sums += tile_stride) {
+        if (to.addend != nullptr) at.addend = static_cast<const E*>(to.addend) + r * to.addend_stride + column;
+        at.y = static_cast<E*>(to.y) + r * to.y_stride + column;
+        finish<W>(at, columns);
+      }
+    }
+
+   private:
+    struct Row {
+      const float* sums;
+      const E *bias, *addend;  // null: none
+      E* y;
+    };
+
+    /// The last vector overlaps the one before, so that none is cut off; it is read first, as the addend may lie where results go.
+    template <int L>
+    REPRISE_INLINE static void finish(const Row& at, std::int64_t columns) {
+      if (columns >= L) {
+        const Floats<L> last = value<Floats<L>>(at, columns - L);
+        for (std::int64_t c = 0; c + L < columns; c += L) store(at.y + c, value<Floats<L>>(at, c));
+        store(at.y + columns - L, last);
+      } else if constexpr (L > 4) {
+        finish<L / 2>(at, columns);
+      } else {
+        Floats<L> v = load_first<Floats<L>>(at.sums, columns);
+        if (at.bias != nullptr) v += load_first<Floats<L>>(at.bias, columns);
+        if (at.addend != nullptr) v += load_first<Floats<L>>(at.addend, columns);
+        store_first(at.y, activate<kind>(v), columns);
+      }
+    }
+    template <class V>
+    REPRISE_INLINE static V value(const Row& at, std::int64_t c) {
+      V v = load<V>(at.sums + c);
+      if (at.bias != nullptr) v += load<V>(at.bias + c);
+      if (at.addend != nullptr) v += load<V>(at.addend + c);
+      return activate<kind>(v);
+    }
+  };
+};
+
 template <class E>
-Finish::Run kernel_for(Activation activation) {
+Finish::Run kernel_of_loops(Activation activation) {
   switch (activation) {
-    case Activation::identity:
-      return best<FinishRows<Activation::identity, E>>();
-    case Activation::relu:
-      return best<FinishRows<Activation::relu, E>>();
     case Activation::gelu:
       return best<FinishRows<Activation::gelu, E>>();
     case Activation::gelu_tanh:
       return best<FinishRows<Activation::gelu_tanh, E>>();
-    case Activation::silu:
-      return best<FinishRows<Activation::silu, E>>();
-    case Activation::sigmoid:
-      return best<FinishRows<Activation::sigmoid, E>>();
     case Activation::tanh:
       return best<FinishRows<Activation::tanh, E>>();
-    case Activation::hardswish:
-      return best<FinishRows<Activation::hardswish, E>>();
-    case Activation::hardsigmoid:
-      return best<FinishRows<Activation::hardsigmoid, E>>();
-    case Activation::other:
-      break;
+    default:
+      return nullptr;
   }
-  return nullptr;
 }
 
 Finish::Run kernel_for(Activation activation, DType result) {
-  if (result == DType::f32) return kernel_for<float>(activation);
-  if (result == DType::bf16 && active_isa() >= Isa::avx512_bf16) {
-    if (const Finish::Run kernel = bf16_finish_kernel(activation)) return kernel;
-  }
-  return result == DType::bf16 ? kernel_for<BFloat16>(activation) : nullptr;
+  if (result != DType::f32 && result != DType::bf16) return nullptr;
+  Finish::Run kernel = result == DType::bf16 && active_isa() >= Isa::avx512_bf16 ? bf16_finish_kernel(activation) : nullptr;
+  if (kernel == nullptr && has_vector_form(activation))
+    with_activation(activation, [&]<Activation kind>() { kernel = of_best_width<FinishVectors<kind>::template Loop>(result); });
+  if (kernel == nullptr) kernel = result == DType::f32 ? kernel_of_loops<float>(activation) : kernel_of_loops<BFloat16>(activation);
+  return kernel;
 }
 
 }  // namespace

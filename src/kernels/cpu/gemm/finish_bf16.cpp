@@ -11,47 +11,68 @@ namespace {
 
 using V = Floats<16>;
 
-/// A panel's columns of a row.
+/// Up to 16, or up to 32 columns of a row.
+template <int Vectors>
 struct Columns {
-  __mmask32 both;
-  __mmask16 low, high;
+  __mmask32 there;
+
+  REPRISE_BF16 void widen(const std::uint16_t* from, V (&to)[Vectors]) const {
+    const __m512i row = _mm512_maskz_loadu_epi16(there, from);
+    to[0] = shifted(_mm512_castsi512_si256(row));
+    if constexpr (Vectors == 2) to[1] = shifted(_mm512_extracti64x4_epi64(row, 1));
+  }
+  REPRISE_BF16 void store(std::uint16_t* to, const V (&from)[Vectors]) const {
+    if constexpr (Vectors == 2)
+      _mm512_mask_storeu_epi16(to, there, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(from[1], from[0])));
+    else
+      _mm256_mask_storeu_epi16(to, static_cast<__mmask16>(there), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(from[0])));
+  }
+
+ private:
+  REPRISE_BF16 static V shifted(__m256i row) { return reinterpret_cast<V>(reinterpret_cast<Bits<V>>(_mm512_cvtepu16_epi32(row)) << 16); }
 };
 
-REPRISE_BF16 inline V widen(__mmask16 mask, const std::uint16_t* from) {
-  return reinterpret_cast<V>(reinterpret_cast<Bits<V>>(_mm512_maskz_cvtepu16_epi32(mask, _mm256_maskz_loadu_epi16(mask, from))) << 16);
-}
-
-template <Activation kind, bool adds>
+template <Activation kind, int Vectors, bool adds>
 REPRISE_BF16 void run_rows(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
-                           const Columns& there) {
-  const auto* bias = static_cast<const std::uint16_t*>(to.bias);
-  const V bias0 = bias == nullptr ? V{} : widen(there.low, bias + column), bias1 = bias == nullptr ? V{} : widen(there.high, bias + column + 16);
+                           const Columns<Vectors>& columns) {
+  V bias[Vectors] = {}, more[Vectors];
+  if (to.bias != nullptr) columns.widen(static_cast<const std::uint16_t*>(to.bias) + column, bias);
   auto* y = static_cast<std::uint16_t*>(to.y) + row * to.y_stride + column;
   const auto* addend = adds ? static_cast<const std::uint16_t*>(to.addend) + row * to.addend_stride + column : nullptr;
   for (std::int64_t r = 0; r < rows; ++r, tile += tile_stride, y += to.y_stride) {
-    V low = _mm512_loadu_ps(tile) + bias0, high = _mm512_loadu_ps(tile + 16) + bias1;
+    V sums[Vectors];
+#pragma GCC unroll 2
+    for (std::int64_t v = 0; v < Vectors; ++v) sums[v] = _mm512_loadu_ps(tile + 16 * v) + bias[v];
     if constexpr (adds) {
-      low += widen(there.low, addend);
-      high += widen(there.high, addend + 16);
+      columns.widen(addend, more);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sums[v] += more[v];
       addend += to.addend_stride;
     }
-    activate_in_place<kind>(low);
-    activate_in_place<kind>(high);
-    const __m512bh both = _mm512_cvtne2ps_pbh(high, low);
-    _mm512_mask_storeu_epi16(y, there.both, reinterpret_cast<__m512i>(both));
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) activate_in_place<kind>(sums[v]);
+    columns.store(y, sums);
   }
+}
+
+template <Activation kind, int Vectors>
+REPRISE_BF16 void run_columns(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
+                              std::int64_t count) {
+  const Columns<Vectors> columns{count >= 32 ? ~0U : (1U << count) - 1};
+  if (to.addend != nullptr)
+    run_rows<kind, Vectors, true>(to, tile, tile_stride, row, rows, column, columns);
+  else
+    run_rows<kind, Vectors, false>(to, tile, tile_stride, row, rows, column, columns);
 }
 
 template <Activation kind>
 REPRISE_BF16 void run(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
                       std::int64_t columns) {
   for (std::int64_t c = 0; c < columns; c += 32, tile += 32) {
-    const auto both = static_cast<__mmask32>(columns - c >= 32 ? ~0U : (1U << (columns - c)) - 1);
-    const Columns there{both, static_cast<__mmask16>(both), static_cast<__mmask16>(both >> 16)};
-    if (to.addend != nullptr)
-      run_rows<kind, true>(to, tile, tile_stride, row, rows, column + c, there);
+    if (columns - c > 16)
+      run_columns<kind, 2>(to, tile, tile_stride, row, rows, column + c, columns - c);
     else
-      run_rows<kind, false>(to, tile, tile_stride, row, rows, column + c, there);
+      run_columns<kind, 1>(to, tile, tile_stride, row, rows, column + c, columns - c);
   }
 }
 

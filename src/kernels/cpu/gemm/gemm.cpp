@@ -80,7 +80,7 @@ NamedStep make_gemm(const Contraction& matmul, WeightCache& weights, std::int64_
   if (tiles.run == nullptr || finish.run == nullptr) return {};
   Gemm gemm;
   gemm.operands = p;
-  gemm.form = {p.y.dtype, p.b.sizes[0], p.b.sizes[1]};
+  gemm.form = {p.y.dtype, p.b.sizes[0], p.b.sizes[1], tiles.matrix_units};
   gemm.kernel = tiles.run;
   gemm.finish = finish;
   gemm.rows = p.y.sizes[0];

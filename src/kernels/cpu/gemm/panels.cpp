@@ -11,7 +11,7 @@ namespace {
 /// Rows of a panel at a time: what is written stays in the nearest cache while columns are read one after the other.
 constexpr std::int64_t kChunk = 64;
 
-constexpr std::int64_t kPanels = 6;  // WeightCache
+constexpr std::int64_t kPanels = 7;  // WeightCache
 
 void pack_f32(const MatrixView& from, const PanelForm& form, std::int64_t panel, float* to) {
   const auto* data = static_cast<const float*>(from.data);
@@ -25,22 +25,32 @@ void pack_f32(const MatrixView& from, const PanelForm& form, std::int64_t panel,
   }
 }
 
-std::int64_t zeros_before(const PanelForm& form, std::int64_t row) { return form.line == 0 ? 0 : row / (form.line + 1); }
+/// Row `k` of panels of bf16 in the matrix; -1: it is of zeros.
+std::int64_t matrix_row(const PanelForm& form, std::int64_t k) {
+  if (k >= form.depth) return -1;
+  if (form.line == 0) return k;
+  return k % (form.line + 1) < form.line ? k - k / (form.line + 1) : -1;
+}
+
+/// Rows of columns [column0, column0 + width) from k0 on, by pairs.
+void pack_pairs(const MatrixView& from, const PanelForm& form, std::int64_t column0, std::int64_t width, std::int64_t k0, std::int64_t rows,
+                std::uint16_t* to) {
+  const auto* data = static_cast<const std::uint16_t*>(from.data);
+  for (std::int64_t c = 0; c < width; ++c) {
+    const std::uint16_t* column = data + (column0 + c) * from.column_stride;
+    for (std::int64_t k = 0; k < rows; ++k) {
+      const std::int64_t row = column0 + c < form.columns ? matrix_row(form, k0 + k) : -1;
+      to[(k / 2 * width + c) * 2 + k % 2] = row >= 0 ? column[row * from.row_stride] : std::uint16_t{0};
+    }
+  }
+}
 
 void pack_bf16(const MatrixView& from, const PanelForm& form, std::int64_t panel, std::uint16_t* to) {
-  constexpr std::int64_t kDepth = PanelForm::kBlockDepth, kTile = PanelForm::kTileColumns;
-  const auto* data = static_cast<const std::uint16_t*>(from.data);
-  const std::int64_t width = form.width(panel), column0 = form.column(panel), columns = std::min(width, form.columns - column0);
-  for (std::int64_t block = 0; block < form.blocks(); ++block, to += kDepth * width) {
-    const std::int64_t k0 = block * kDepth, rows = std::min(kDepth, form.depth - k0);
-    for (std::int64_t c = 0; c < width; ++c) {
-      const std::uint16_t* column = data + (column0 + c) * from.column_stride + k0 * from.row_stride;
-      std::uint16_t* tile = to + c / kTile * kDepth * kTile + c % kTile * 2;
-      for (std::int64_t k = 0; k < kDepth; ++k) {
-        const bool is_there = c < columns && k < rows && (form.line == 0 || (k0 + k) % (form.line + 1) < form.line);
-        tile[k / 2 * kTile * 2 + k % 2] = is_there ? column[(k - zeros_before(form, k0 + k)) * from.row_stride] : std::uint16_t{0};
-      }
-    }
+  constexpr std::int64_t kDepth = PanelForm::kBlockDepth;
+  const std::int64_t width = form.width(panel), column0 = form.column(panel), together = form.tiles ? PanelForm::kTileColumns : width;
+  for (std::int64_t k0 = 0; k0 < form.depth; k0 += kDepth) {
+    const std::int64_t rows = form.tiles ? kDepth : std::min(kDepth, (form.depth - k0 + 1) / 2 * 2);
+    for (std::int64_t c = 0; c < width; c += together, to += together * rows) pack_pairs(from, form, column0 + c, together, k0, rows, to);
   }
 }
 
@@ -72,8 +82,8 @@ void pack_panels(const MatrixView& from, const PanelForm& form, void* to, int th
 
 PackedWeight pack_panels(WeightCache& cache, const StepSpec& spec, const OperandRef& w, std::int64_t row_stride, std::int64_t column_stride,
                          const PanelForm& form, int threads) {
-  return cache.pack(spec, w, {kPanels, static_cast<std::int64_t>(form.dtype), row_stride, column_stride, form.depth, form.columns, form.line}, form.bytes(),
-                    [=](const std::byte* from, std::byte* to) {
+  return cache.pack(spec, w, {kPanels, static_cast<std::int64_t>(form.dtype), row_stride, column_stride, form.depth, form.columns, form.tiles, form.line},
+                    form.bytes(), [=](const std::byte* from, std::byte* to) {
                       pack_panels({from, row_stride, column_stride}, form, to, threads);
                     });
 }

@@ -30,23 +30,24 @@ struct Prefetch {
 template <class E>
 class ResultLines {
  public:
-  ResultLines(const TileJob& job, std::int64_t p) : job_(job), p_(p) {}
+  ResultLines(const TileJob& job, std::int64_t p) : job_(job), begin_(job.form.column(p)), end_(job.form.column(p + 1)) {
+    if (p + 1 < job.last) next_end_ = job.form.column(p + 2);
+  }
 
   /// Those of what follows the rows before `row`, `most` rows at a time: rows below, or the first of the next panel.
   [[gnu::always_inline]] inline void fetch_behind(std::int64_t row, std::int64_t most) const {
     const std::int64_t left = job_.row + job_.rows - row;
     if (left > 0)
-      fetch(row, left < most ? left : most, p_);
-    else if (p_ + 1 < job_.last)
-      fetch(job_.row, job_.rows < most ? job_.rows : most, p_ + 1);
+      fetch(row, left < most ? left : most, begin_, end_);
+    else
+      fetch(job_.row, job_.rows < most ? job_.rows : most, end_, next_end_);
   }
 
  private:
-  [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t panel) const {
+  [[gnu::always_inline]] inline void fetch(std::int64_t row, std::int64_t rows, std::int64_t begin, std::int64_t end) const {
     constexpr std::int64_t kStep = Prefetch::kLine / sizeof(E);
     const Finish& to = *job_.finish;
-    if (to.addend == nullptr) return;
-    const std::int64_t begin = job_.form.column(panel), end = job_.form.column(panel + 1);
+    if (to.addend == nullptr || to.y_stride <= kStep) return;  // lines next to each other come by themselves
     for (std::int64_t r = row; r < row + rows; ++r) {
       for (std::int64_t c = begin; c < end; c += kStep) {
         __builtin_prefetch(static_cast<const E*>(to.addend) + r * to.addend_stride + c, 0, 2);
@@ -56,7 +57,7 @@ class ResultLines {
   }
 
   const TileJob& job_;
-  std::int64_t p_;
+  std::int64_t begin_, end_, next_end_ = 0;  // columns of the panel, and of the one behind it; 0: none
 };
 
 }  // namespace reprise::kernels::cpu

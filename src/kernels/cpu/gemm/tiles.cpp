@@ -49,7 +49,7 @@ struct PanelF32 {
   using V = typename Vectors<Bytes>::Floats;
   static constexpr std::int64_t kLanes = Vectors<Bytes>::kLanes;
   static constexpr int kVectors = Width == 48 ? 3 : static_cast<int>(std::min<std::int64_t>(2, Width / kLanes));
-  static constexpr int kRows = (Bytes == 64 ? 24 : 12) / kVectors;
+  static constexpr int kRows = Width == 16 ? 8 : (Bytes == 64 ? 24 : 12) / kVectors;
 
   REPRISE_INLINE void run(const TileJob& job, std::int64_t p) {
     const auto* panel = reinterpret_cast<const float*>(job.panels + job.form.offset_bytes(p));
@@ -142,8 +142,8 @@ template <int Bytes, int Rows>
 struct BlockBf16 {
   using V = typename Vectors<Bytes>::Floats;
   using W = typename Vectors<Bytes>::Words;
-  static constexpr std::int64_t kTile = PanelForm::kTileColumns, kLanes = Vectors<Bytes>::kLanes, kColumns = 2 * kTile;
-  static constexpr int kVectors = static_cast<int>(kTile / kLanes);  // of a tile
+  static constexpr std::int64_t kTile = PanelForm::kTileColumns, kLanes = Vectors<Bytes>::kLanes;
+  static constexpr int kVectors = static_cast<int>(kTile / kLanes);
 
   REPRISE_INLINE float widen(std::uint16_t bits) {
     const std::uint32_t word = static_cast<std::uint32_t>(bits) << 16;
@@ -152,24 +152,19 @@ struct BlockBf16 {
     return value;
   }
 
-  /// One tile of columns; the last pair of a line may have one row only.
-  REPRISE_INLINE void run(const TileRows& a, const std::uint16_t* rows, const std::uint16_t* tiles, float* out) {
+  /// kTile of a panel's `width` columns; the last pair of a line may have one row only.
+  REPRISE_INLINE void run(const TileRows& a, const std::uint16_t* rows, const std::uint16_t* panel, std::int64_t width, float* out, std::int64_t out_stride) {
     V sum[Rows][kVectors];
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < kVectors; ++v) sum[r][v] = V{};
     }
-    std::int64_t at = 0;
     for (std::int64_t line = 0; line < a.lines; ++line, rows += a.line_stride) {
-      for (std::int64_t k = 0; k < a.line; k += 2, at += 2) add(sum, rows + k, a.stride, tiles + pair_offset(at), k + 1 < a.line);
+      for (std::int64_t k = 0; k < a.line; k += 2, panel += 2 * width) add(sum, rows + k, a.stride, panel, k + 1 < a.line);
     }
-    for (int r = 0; r < Rows; ++r) std::memcpy(out + r * kColumns, sum[r], sizeof sum[r]);
+    for (int r = 0; r < Rows; ++r) std::memcpy(out + r * out_stride, sum[r], sizeof sum[r]);
   }
 
  private:
-  REPRISE_INLINE std::int64_t pair_offset(std::int64_t k) {
-    return k / PanelForm::kBlockDepth * PanelForm::kBlockDepth * kColumns + k % PanelForm::kBlockDepth / 2 * kTile * 2;
-  }
-
   REPRISE_INLINE void add(V (&sum)[Rows][kVectors], const std::uint16_t* a, std::int64_t a_stride, const std::uint16_t* pair, bool both) {
     for (int v = 0; v < kVectors; ++v) {
       W bits;
@@ -193,17 +188,16 @@ struct TilesBf16 {
   REPRISE_INLINE void run(const TileJob& job) {
     for (std::int64_t p = job.first; p < job.last; ++p) {
       const auto* panel = reinterpret_cast<const std::uint16_t*>(job.panels + job.form.offset_bytes(p));
-      const std::int64_t column = p * kPanel, columns = std::min(kPanel, job.form.columns - column);
+      const std::int64_t width = job.form.width(p), column = job.form.column(p), columns = std::min(width, job.form.columns - column);
       for (RowBlocks<Rows> blocks(job); blocks.next();) {
         const std::int64_t row = blocks.row, rows = blocks.rows;
         const auto* a = static_cast<const std::uint16_t*>(job.a.data) + blocks.offset;
         alignas(64) float tile[Rows * kPanel];
-        for (std::int64_t half = 0; half < 2; ++half) {
-          const std::uint16_t* tiles = panel + half * PanelForm::kBlockDepth * kTile;
+        for (std::int64_t c = 0; c < width; c += kTile) {
           if (rows == Rows) {
-            BlockBf16<Bytes, Rows>::run(job.a, a, tiles, tile + half * kTile);
+            BlockBf16<Bytes, Rows>::run(job.a, a, panel + 2 * c, width, tile + c, kPanel);
           } else {
-            for (std::int64_t r = 0; r < rows; ++r) BlockBf16<Bytes, 1>::run(job.a, a + r * job.a.stride, tiles, tile + r * kPanel + half * kTile);
+            for (std::int64_t r = 0; r < rows; ++r) BlockBf16<Bytes, 1>::run(job.a, a + r * job.a.stride, panel + 2 * c, width, tile + r * kPanel + c, kPanel);
           }
         }
         job.finish->run(*job.finish, tile, kPanel, row, rows, column, columns);
@@ -219,7 +213,7 @@ NamedTiles tile_kernel(DType dtype, Isa isa) {
     if (isa >= Isa::avx512) return {&run_avx512<TilesF32<64>, const TileJob&>, "gemm_avx512"};
     if (isa == Isa::avx2) return {&run_avx2<TilesF32<32>, const TileJob&>, "gemm_avx2"};
   } else if (dtype == DType::bf16) {
-    if (isa == Isa::amx) return {&run_amx_tiles, "gemm_amx", false};
+    if (isa == Isa::amx) return {&run_amx_tiles, "gemm_amx", true};
     if (isa == Isa::avx512_bf16) return {&run_dot_tiles, "gemm_avx512_bf16"};
     if (isa == Isa::avx512) return {&run_avx512<TilesBf16<64, 16>, const TileJob&>, "gemm_avx512"};
     if (isa == Isa::avx2) return {&run_avx2<TilesBf16<32, 4>, const TileJob&>, "gemm_avx2"};

@@ -59,7 +59,7 @@ using TileKernel = void (*)(const TileJob& job);
 struct NamedTiles {
   TileKernel run = nullptr;  // null: no fast kernel
   const char* name = "";
-  bool windows = true;  // takes rows in groups and lines
+  bool matrix_units = false;  // takes panels of tiles, and no rows in groups and lines
 };
 /// The best for products of `dtype` that `isa` allows.
 NamedTiles tile_kernel(DType dtype, Isa isa);
