@@ -146,11 +146,38 @@ TEST(CpuCandidates, AllGiveTheSame) {
 }
 
 TEST(CpuTuner, TakesTheFixedRulesKernelUnlessAnotherIsClearlyFaster) {
-  using M = cpu::Tuner::Measurement;
-  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.8, 0.98}}, 1).name, "likely");
-  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9, 0.9}, M{"best", 5, 0.5}, M{"slow", 30, 3}}, 2).name, "best");
-  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.5, 0.95}}, 2).name, "likely");
-  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.5, 0.95}}, 1).name, "other");
+  using M = cpu::Measurement;
+  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.8, 0.98}}, 1, true).name, "likely");
+  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9, 0.9}, M{"best", 5, 0.5}, M{"slow", 30, 3}}, 2, true).name, "best");
+  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.5, 0.95}}, 2, true).name, "likely");
+  EXPECT_EQ(best_choice({M{"likely", 10, 1}, M{"other", 9.5, 0.95}}, 1, true).name, "other");
+}
+
+TEST(CpuTuner, TakesOurOwnKernelsAloneWhereItIsTold) {
+  using M = cpu::Measurement;
+  const std::vector<M> all{M{"library", 10, 1, true}, M{"own", 20, 2}, M{"variant", 19.8, 1.98}, M{"library:add", 5, 0.5, true}};
+  EXPECT_EQ(best_choice(all, 1, true).name, "library:add");
+  EXPECT_EQ(best_choice(all, 1, false).name, "own");
+  EXPECT_EQ(best_choice({M{"library", 10, 1, true}, M{"library:add", 5, 0.5, true}}, 1, false).name, "library:add") << "there is no other";
+}
+
+TEST(CpuTuner, AProgramTakesALibraryWhereItGainsByItAsAWhole) {
+  using M = cpu::Measurement;
+  const auto noted = [](const char* key) { return machine_choices().find(key)->name; };
+  cpu::ProgramChoices program;
+  program.add("program: first", {M{"own", 100, 1}, M{"library", 98, 0.98, true}}, 1);
+  EXPECT_EQ(noted("program: first"), "own");
+  program.add("program: second", {M{"own", 100, 1}, M{"library", 92, 0.92, true}}, 1);
+  EXPECT_EQ(noted("program: second"), "own") << "8 of 200";
+  program.add("program: third", {M{"own", 100, 1}, M{"library", 70, 0.7, true}}, 1);
+  EXPECT_EQ(noted("program: third"), "library");
+  EXPECT_EQ(noted("program: second"), "library") << "38 of 300";
+  EXPECT_EQ(noted("program: first"), "own");
+  program.add("program: fourth", {M{"own", 800, 1}, M{"library", 900, 1.125, true}}, 1);
+  EXPECT_EQ(noted("program: third"), "own") << "38 of 1100";
+  EXPECT_EQ(noted("program: second"), "own");
+  program.add_again("program: third");
+  EXPECT_EQ(noted("program: third"), "library") << "68 of 1200";
 }
 
 TEST(CpuTuner, NeverTimesAtLevel0) {

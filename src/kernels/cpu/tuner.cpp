@@ -214,7 +214,7 @@ bool run_rounds(std::vector<Candidate>& all, Memory& memory, int rounds, double 
 Tuner::Tuner(device::DevicePtr device, const TuningOptions& options)
     : device_(std::move(device)), options_(options), seconds_left_(effort(options.level).seconds) {}
 
-std::vector<Tuner::Measurement> Tuner::measure(const StepSpec& spec) {
+std::vector<Measurement> Tuner::measure(const StepSpec& spec) {
   const auto begin = Clock::now();
   const Effort& most = effort(options_.level);
   const auto names = kernels_.names(spec, most.variants);
@@ -229,7 +229,10 @@ std::vector<Tuner::Measurement> Tuner::measure(const StepSpec& spec) {
   for (Candidate& candidate : all) candidate.step->run(memory.table());  // code and memory that are touched for the first time
   if (!run_rounds(all, memory, most.rounds, seconds_left_ - seconds_since(begin))) return {};
   std::vector<Measurement> measured;
-  for (const Candidate& candidate : all) measured.push_back({candidate.name, median(candidate.seconds) * 1e6, median_ratio(candidate, all.front())});
+  for (const Candidate& candidate : all) {
+    const bool of_library = kernels_.library() != nullptr && candidate.name.starts_with(kernels_.library()->name());
+    measured.push_back({candidate.name, median(candidate.seconds) * 1e6, median_ratio(candidate, all.front()), of_library});
+  }
   return measured;
 }
 
@@ -237,23 +240,49 @@ void Tuner::tune(const StepSpec& spec) {
   if (options_.level == 0 || multiplications(spec) < effort(options_.level).least || seconds_left_ <= 0) return;
   const std::string key = choice_key(spec, version_);
   const std::lock_guard lock(turn());
-  if (machine_choices().find(key)) return;
+  if (machine_choices().find(key)) return choices_.add_again(key);
   const auto begin = Clock::now();
   try {
     const auto measured = measure(spec);
-    if (!measured.empty()) {
-      const Measurement& best = best_choice(measured, spec.threads);
-      machine_choices().set(key, {best.name, best.microseconds});
-    }
+    if (!measured.empty()) choices_.add(key, measured, spec.threads);
   } catch (const Error&) {  // a command that breaks the rules: its call says so
   }
   seconds_left_ -= seconds_since(begin);
 }
 
-const Tuner::Measurement& best_choice(const std::vector<Tuner::Measurement>& measured, int threads) {
+const Measurement& best_choice(const std::vector<Measurement>& measured, int threads, bool libraries) {
   const double clearly = threads == 1 ? 0.97 : 0.93;  // where a core that others use for a while holds up all threads
-  const auto best = std::ranges::min_element(measured, {}, &Tuner::Measurement::ratio);
-  return best->ratio < clearly ? *best : measured.front();
+  const Measurement *first = nullptr, *best = nullptr;
+  for (const Measurement& m : measured) {
+    if (m.of_library && !libraries) continue;
+    if (first == nullptr) first = &m;
+    if (best == nullptr || m.ratio < best->ratio) best = &m;
+  }
+  if (first == nullptr) return best_choice(measured, threads, true);
+  return best->ratio < clearly * first->ratio ? *best : *first;
+}
+
+void ProgramChoices::add(const std::string& key, const std::vector<Measurement>& measured, int threads) {
+  const Measurement &with = best_choice(measured, threads, true), &without = best_choice(measured, threads, false);
+  Command command{key, {with.name, with.microseconds}, {without.name, without.microseconds}};
+  if (with.of_library && !without.of_library) command.saved = without.microseconds * (1 - with.ratio / without.ratio);
+  machine_choices().set(key, library_ ? command.with : command.without);
+  commands_.push_back(command);
+  count(command);
+}
+
+void ProgramChoices::add_again(const std::string& key) {
+  const auto command = std::ranges::find(commands_, key, &Command::key);
+  if (command != commands_.end()) count(*command);
+}
+
+void ProgramChoices::count(const Command& command) {
+  constexpr double kWorthIt = 0.05;
+  microseconds_ += command.without.microseconds;
+  saved_ += command.saved;
+  const bool worth_it = saved_ >= kWorthIt * microseconds_;
+  if (std::exchange(library_, worth_it) == worth_it) return;
+  for (const Command& c : commands_) machine_choices().set(c.key, library_ ? c.with : c.without);
 }
 
 }  // namespace reprise::kernels::cpu

@@ -143,15 +143,16 @@ class Walk {
     }
   }
 
-  /// By the next for the usual windows of bf16. False: it has no code for them.
+  /// By the next for windows where that is faster. False: it has no code for them.
   template <int L, int P, int B>
   REPRISE_INLINE bool add_of_form(std::int64_t block, std::int64_t column, Floats<L> (&result)[P * B]) const {
-    if constexpr (P > 1 && std::is_same_v<E, BFloat16>) {
+    if constexpr (P == 7 || (P > 1 && std::is_same_v<E, BFloat16>)) {
       const std::int64_t width = s_.kernel[1], stride = s_.stride[1];
       if (s_.dilation[1] != 1) return false;
+      if (width == 5 && stride == 1) return add_shared<L, P, B, 5, 1>(block, column, result), true;
+      if (std::is_same_v<E, float>) return false;
       if (width == 3 && stride == 1) return add_shared<L, P, B, 3, 1>(block, column, result), true;
       if (width == 3 && stride == 2) return add_shared<L, P, B, 3, 2>(block, column, result), true;
-      if (width == 5 && stride == 1) return add_shared<L, P, B, 5, 1>(block, column, result), true;
       if (width == 5 && stride == 2) return add_shared<L, P, B, 5, 2>(block, column, result), true;
     }
     return false;

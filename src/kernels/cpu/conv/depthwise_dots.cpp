@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::int64_t kBlock = 32, kHalf = 16;  // channels; the last block may have a half's only
 
-
 #define REPRISE_BF16_INLINE [[gnu::always_inline]] REPRISE_BF16 inline
 
 /// Sums of a block of channels: the first and the last four of each eight are a vector each. `lanes`: those that there are.
@@ -54,8 +53,8 @@ struct Half {
 /// Two lines of the image under two rows of taps; a line outside of it is not read.
 struct Pair {
   const std::uint16_t *even, *odd;
-  __mmask32 has_even, has_odd;      // all or none
-  std::int64_t taps;                // bytes before them, of half a block
+  __mmask32 has_even, has_odd;  // all or none
+  std::int64_t taps;            // bytes before them, of half a block
 };
 
 template <int Width, int Stride>

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/cpu/conv/activate.h"
 #include "kernels/cpu/gemm/prefetch.h"
 #include "kernels/cpu/gemm/tiles.h"
 
@@ -57,8 +58,15 @@ struct Ends {
   const std::uint16_t* addend = nullptr;
   std::uint16_t* y = nullptr;
   std::int64_t addend_stride = 0, y_stride = 0;
+  bool hardswish = false;
   float least = 0;
 };
+
+[[gnu::always_inline]] REPRISE_BF16 inline void hardswish(__m512& sum) {
+  Floats<16> x = sum;
+  activate_in_place<Activation::hardswish>(x);
+  sum = x;
+}
 
 template <int Vectors, int Rows>
 [[gnu::always_inline]] REPRISE_BF16 inline void finish(__m512 (&sums)[Rows][Vectors], const Columns<Vectors>& columns, const Ends& ends) {
@@ -69,6 +77,12 @@ template <int Vectors, int Rows>
   if (ends.addend != nullptr) {
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) columns.add(ends.addend + r * ends.addend_stride, sums[r]);
+  }
+  if (ends.hardswish) {
+#pragma GCC unroll 12
+    for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) hardswish(sums[r][v]);
   }
   const __m512 least = _mm512_set1_ps(ends.least);
 #pragma GCC unroll 12
@@ -86,30 +100,48 @@ REPRISE_BF16 void multiply(const TileRows& a, const std::uint16_t* rows, const s
   constexpr int kChains = Rows == 1 ? 4 : Rows == 2 ? 2 : 1;
   constexpr std::int64_t kPairBytes = Vectors * kLanes * 4;
   __m512 chains[kChains][Rows][Vectors] = {};
-  const auto step = [&](int chain, const std::byte* b, const std::uint16_t* from, bool both) __attribute__((always_inline, target(REPRISE_BF16_TARGET))) {
+  // Three rows of narrow panels share an address: registers hold no more, and it is the addresses that bound these.
+  constexpr int kShare = Vectors == 1 ? 3 : Rows, kAddresses = (Rows + kShare - 1) / kShare;
+  const std::int64_t stride = a.stride;
+  const std::uint16_t* from[kAddresses];
+  const auto step = [&](int chain, const std::byte* b, std::int64_t at, bool both) __attribute__((always_inline, target(REPRISE_BF16_TARGET))) {
     __m512bh w[Vectors];
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) w[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 64 * v));
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) {
-      const __m512bh x = pair(from + r * a.stride, both);
+      const __m512bh x = pair(from[r / kShare] + r % kShare * stride + at, both);
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) chains[chain][r][v] = _mm512_dpbf16_ps(chains[chain][r][v], w[v], x);
     }
   };
-  for (std::int64_t line = 0; line < a.lines; ++line, rows += a.line_stride) {
-    std::int64_t k = 0;
-    for (std::int64_t pairs; (pairs = std::min((a.line - k) / 2, kStep / 2)) > 0; k += 2 * pairs, panel += pairs * kPairBytes) {
-      prefetch.step();
-      std::int64_t p = 0;
-      for (; p + kChains <= pairs; p += kChains) {
+  const auto advance = [&](std::int64_t by) __attribute__((always_inline, target(REPRISE_BF16_TARGET))) {
 #pragma GCC unroll 4
-        for (int c = 0; c < kChains; ++c) step(c, panel + (p + c) * kPairBytes, rows + k + 2 * (p + c), true);
-      }
-      for (; kChains > 1 && p < pairs; ++p) step(0, panel + p * kPairBytes, rows + k + 2 * p, true);
+    for (int i = 0; i < kAddresses; ++i) {
+      from[i] += by;
+      if constexpr (kAddresses > 1) __asm__("" : "+r"(from[i]));
     }
-    if (k == a.line) continue;
-    step(0, panel, rows + k, false);
+  };
+  for (std::int64_t line = 0; line < a.lines; ++line, rows += a.line_stride) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kAddresses; ++i) from[i] = rows + i * kShare * stride;
+    std::int64_t left = a.line / 2;
+    while (left > 0) {
+      prefetch.step();
+      const std::byte* end = panel + std::min(left, kStep / 2) * kPairBytes;
+      left -= kStep / 2;
+      for (; panel + (kChains - 1) * kPairBytes < end; panel += kChains * kPairBytes) {
+#pragma GCC unroll 4
+        for (int c = 0; c < kChains; ++c) step(c, panel + c * kPairBytes, 2 * c, true);
+        advance(2 * kChains);
+      }
+      for (; kChains > 1 && panel < end; panel += kPairBytes) {
+        step(0, panel, 0, true);
+        advance(2);
+      }
+    }
+    if (a.line % 2 == 0) continue;
+    step(0, panel, 0, false);
     panel += kPairBytes;
   }
   auto& sums = chains[0];
@@ -137,22 +169,26 @@ REPRISE_BF16 void multiply(std::int64_t rows, const TileRows& a, const std::uint
 template <int Vectors>
 REPRISE_BF16 void run_panel(const TileJob& job, std::int64_t p) {
   const Finish& to = *job.finish;
+  const bool simple = to.simple != Finish::Simple::no;
   const std::byte* panel = job.panels + job.form.offset_bytes(p);
   const std::int64_t column = job.form.column(p), count = std::min<std::int64_t>(Vectors * kLanes, job.form.columns - column);
-  const Columns<Vectors> columns(to.clamps && to.bias != nullptr ? static_cast<const std::uint16_t*>(to.bias) + column : nullptr, count);
+  const Columns<Vectors> columns(simple && to.bias != nullptr ? static_cast<const std::uint16_t*>(to.bias) + column : nullptr, count);
   const ResultLines<std::uint16_t> results(job, p);
   Prefetch prefetch = Prefetch::behind(job, p, (job.rows + kRows - 1) / kRows, kStep);
   alignas(64) float tile[kRows * kPanel];
   for (RowBlocks<kRows> blocks(job); blocks.next();) {
     const std::int64_t row = blocks.row, rows = blocks.rows;
-    Ends ends{
-        .y = static_cast<std::uint16_t*>(to.y) + row * to.y_stride + column, .addend_stride = to.addend_stride, .y_stride = to.y_stride, .least = to.least};
-    if (!to.clamps) ends.tile = tile;
-    if (to.clamps && to.addend != nullptr) ends.addend = static_cast<const std::uint16_t*>(to.addend) + row * to.addend_stride + column;
+    Ends ends{.y = static_cast<std::uint16_t*>(to.y) + row * to.y_stride + column,
+              .addend_stride = to.addend_stride,
+              .y_stride = to.y_stride,
+              .hardswish = to.simple == Finish::Simple::hardswish,
+              .least = to.least};
+    if (!simple) ends.tile = tile;
+    if (simple && to.addend != nullptr) ends.addend = static_cast<const std::uint16_t*>(to.addend) + row * to.addend_stride + column;
     results.fetch_behind(row + rows, kRows);
     multiply<Vectors>(rows, job.a, static_cast<const std::uint16_t*>(job.a.data) + blocks.offset, panel, prefetch, columns, ends,
                       std::make_integer_sequence<int, kRows>());
-    if (!to.clamps) to.run(to, tile, kPanel, row, rows, column, count);
+    if (!simple) to.run(to, tile, kPanel, row, rows, column, count);
   }
 }
 

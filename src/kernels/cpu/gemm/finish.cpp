@@ -133,7 +133,8 @@ Finish::Run kernel_for(Activation activation, DType result) {
 Finish finish_with(Activation activation, DType result) {
   Finish finish;
   finish.run = kernel_for(activation, result);
-  finish.clamps = activation == Activation::identity || activation == Activation::relu;
+  if (activation == Activation::identity || activation == Activation::relu) finish.simple = Finish::Simple::clamp;
+  if (activation == Activation::hardswish) finish.simple = Finish::Simple::hardswish;
   finish.least = activation == Activation::relu ? 0.0F : -std::numeric_limits<float>::infinity();
   return finish;
 }

@@ -5,13 +5,11 @@
 #include <limits>
 #include <utility>
 
+#include "kernels/cpu/conv/activate.h"
 #include "kernels/cpu/gemm/prefetch.h"
 
 namespace reprise::kernels::cpu {
 namespace {
-
-// Vector code must be inlined before it is lowered: into functions of their own, these would be compiled for the plain instruction set.
-#define REPRISE_INLINE [[gnu::always_inline]] static inline
 
 template <int Bytes>
 struct Vectors {
@@ -32,10 +30,15 @@ struct Ends {
   const float *bias = nullptr, *addend = nullptr;  // null: none
   float* y = nullptr;
   std::int64_t addend_stride = 0, y_stride = 0;
+  bool hardswish = false;
   float least = -std::numeric_limits<float>::infinity();
 
   static Ends of(const Finish& to, std::int64_t row, std::int64_t column) {
-    Ends ends{.y = static_cast<float*>(to.y) + row * to.y_stride + column, .addend_stride = to.addend_stride, .y_stride = to.y_stride, .least = to.least};
+    Ends ends{.y = static_cast<float*>(to.y) + row * to.y_stride + column,
+              .addend_stride = to.addend_stride,
+              .y_stride = to.y_stride,
+              .hardswish = to.simple == Finish::Simple::hardswish,
+              .least = to.least};
     if (to.bias != nullptr) ends.bias = static_cast<const float*>(to.bias) + column;
     if (to.addend != nullptr) ends.addend = static_cast<const float*>(to.addend) + row * to.addend_stride + column;
     return ends;
@@ -51,12 +54,12 @@ struct PanelF32 {
   static constexpr int kVectors = Width == 48 ? 3 : static_cast<int>(std::min<std::int64_t>(2, Width / kLanes));
   static constexpr int kRows = Width == 16 ? 8 : (Bytes == 64 ? 24 : 12) / kVectors;
 
-  REPRISE_INLINE void run(const TileJob& job, std::int64_t p) {
+  REPRISE_INLINE static void run(const TileJob& job, std::int64_t p) {
     const auto* panel = reinterpret_cast<const float*>(job.panels + job.form.offset_bytes(p));
     const std::int64_t column = job.form.column(p), columns = std::min(Width, job.form.columns - column);
     const ResultLines<float> results(job, p);
     Prefetch prefetch = Prefetch::behind(job, p, (job.rows + kRows - 1) / kRows, kStep);
-    const bool in_registers = job.finish->clamps && columns == Width;
+    const bool in_registers = job.finish->simple != Finish::Simple::no && columns == Width;
     for (RowBlocks<kRows> blocks(job); blocks.next();) {
       const std::int64_t row = blocks.row, rows = blocks.rows;
       alignas(64) float tile[kRows * Width];
@@ -69,7 +72,7 @@ struct PanelF32 {
 
  private:
   template <int Rows>
-  REPRISE_INLINE void multiply(const TileRows& a, const float* rows, const float* panel, Prefetch& prefetch, const Ends& ends, std::int64_t column) {
+  REPRISE_INLINE static void multiply(const TileRows& a, const float* rows, const float* panel, Prefetch& prefetch, const Ends& ends, std::int64_t column) {
     V sum[Rows][kVectors];
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < kVectors; ++v) sum[r][v] = V{};
@@ -101,6 +104,10 @@ struct PanelF32 {
         sum[r][v] += more;
       }
     }
+    if (ends.hardswish) {
+      for (int r = 0; r < Rows; ++r)
+        for (int v = 0; v < kVectors; ++v) sum[r][v] = activate<Activation::hardswish>(sum[r][v]);
+    }
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < kVectors; ++v) {
         const V value = sum[r][v] < ends.least ? V{} + ends.least : sum[r][v];  // NaN stays
@@ -111,8 +118,8 @@ struct PanelF32 {
 
   /// Of just as many rows as there are.
   template <int... Less>
-  REPRISE_INLINE void block(std::int64_t rows, const TileRows& a, const float* from, const float* panel, Prefetch& prefetch, const Ends& ends,
-                            std::integer_sequence<int, Less...>) {
+  REPRISE_INLINE static void block(std::int64_t rows, const TileRows& a, const float* from, const float* panel, Prefetch& prefetch, const Ends& ends,
+                                   std::integer_sequence<int, Less...>) {
     for (std::int64_t c = 0; c < Width; c += kVectors * kLanes)
       (void)((rows == kRows - Less && (multiply<kRows - Less>(a, from, panel + c, prefetch, ends, c), true)) || ...);
   }
@@ -120,7 +127,7 @@ struct PanelF32 {
 
 template <int Bytes>
 struct TilesF32 {
-  REPRISE_INLINE void run(const TileJob& job) {
+  REPRISE_INLINE static void run(const TileJob& job) {
     for (std::int64_t p = job.first; p < job.last; ++p) {
       switch (job.form.width(p)) {
         case 48:
@@ -145,7 +152,7 @@ struct BlockBf16 {
   static constexpr std::int64_t kTile = PanelForm::kTileColumns, kLanes = Vectors<Bytes>::kLanes;
   static constexpr int kVectors = static_cast<int>(kTile / kLanes);
 
-  REPRISE_INLINE float widen(std::uint16_t bits) {
+  REPRISE_INLINE static float widen(std::uint16_t bits) {
     const std::uint32_t word = static_cast<std::uint32_t>(bits) << 16;
     float value;
     std::memcpy(&value, &word, sizeof value);
@@ -153,7 +160,8 @@ struct BlockBf16 {
   }
 
   /// kTile of a panel's `width` columns; the last pair of a line may have one row only.
-  REPRISE_INLINE void run(const TileRows& a, const std::uint16_t* rows, const std::uint16_t* panel, std::int64_t width, float* out, std::int64_t out_stride) {
+  REPRISE_INLINE static void run(const TileRows& a, const std::uint16_t* rows, const std::uint16_t* panel, std::int64_t width, float* out,
+                                 std::int64_t out_stride) {
     V sum[Rows][kVectors];
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < kVectors; ++v) sum[r][v] = V{};
@@ -165,7 +173,7 @@ struct BlockBf16 {
   }
 
  private:
-  REPRISE_INLINE void add(V (&sum)[Rows][kVectors], const std::uint16_t* a, std::int64_t a_stride, const std::uint16_t* pair, bool both) {
+  REPRISE_INLINE static void add(V (&sum)[Rows][kVectors], const std::uint16_t* a, std::int64_t a_stride, const std::uint16_t* pair, bool both) {
     for (int v = 0; v < kVectors; ++v) {
       W bits;
       load(bits, pair + v * kLanes * 2);
@@ -185,7 +193,7 @@ template <int Bytes, int Rows>
 struct TilesBf16 {
   static constexpr std::int64_t kTile = PanelForm::kTileColumns, kPanel = 2 * kTile;
 
-  REPRISE_INLINE void run(const TileJob& job) {
+  REPRISE_INLINE static void run(const TileJob& job) {
     for (std::int64_t p = job.first; p < job.last; ++p) {
       const auto* panel = reinterpret_cast<const std::uint16_t*>(job.panels + job.form.offset_bytes(p));
       const std::int64_t width = job.form.width(p), column = job.form.column(p), columns = std::min(width, job.form.columns - column);

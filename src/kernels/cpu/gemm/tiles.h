@@ -12,13 +12,14 @@
 
 namespace reprise::kernels::cpu {
 
-/// Where results go: activation(product + bias + addend), rounded to the result's dtype. An activation that is max(x, least) can be had without `run`.
+/// Where results go: activation(product + bias + addend), rounded to the result's dtype. An activation that is max(x, least), or
+/// hardswish, can be had without `run`.
 struct Finish {
   /// tile[rows][tile_stride] holds the product's rows from `row` and columns from `column`.
   using Run = void (*)(const Finish& to, const float* tile, std::int64_t tile_stride, std::int64_t row, std::int64_t rows, std::int64_t column,
                        std::int64_t columns);
   Run run = nullptr;
-  bool clamps = false;
+  enum class Simple : std::uint8_t { no, clamp, hardswish } simple = Simple::no;
   float least = 0;
   const void *bias = nullptr, *addend = nullptr;  // null: none
   void* y = nullptr;
