@@ -79,10 +79,21 @@ BoundShape::BoundShape(const Executable& executable, const ShapeKey& key, const 
   memory = plan_arena(executable, capacity);
 }
 
-bool BoundShape::place_scratch(const Executable& executable, const plan::Command& command, std::size_t bytes) {
-  const auto offset = free_at(memory, arena_lives(executable, capacity), command.position, bytes);
-  if (offset) scratch[static_cast<std::size_t>(command.position)] = *offset;
-  return offset.has_value();
+void BoundShape::place(const Executable& executable, std::span<const ScratchNeed> needs) {
+  auto lives = arena_lives(executable, capacity);
+  const std::size_t buffers = lives.size();
+  for (const ScratchNeed& need : needs) lives.push_back({need.bytes, need.position, need.position});
+  memory = plan_memory(lives);
+  for (std::size_t i = 0; i < needs.size(); ++i) scratch[static_cast<std::size_t>(needs[i].position)] = memory.offsets[buffers + i];
+  memory.offsets.resize(buffers);
+}
+
+bool BoundShape::place_scratch(const Executable& executable, const plan::Command& command, std::size_t bytes, std::size_t most) {
+  const std::size_t offset = free_at(memory, arena_lives(executable, capacity), command.position, bytes);
+  if (bytes > most || offset > most - bytes) return false;
+  scratch[static_cast<std::size_t>(command.position)] = offset;
+  memory.total_bytes = std::max(memory.total_bytes, offset + bytes);
+  return true;
 }
 
 bool BoundShape::matches(const ShapeKey& key) const {

@@ -54,16 +54,25 @@ struct OutputShape {
   std::optional<std::size_t> bytes;                // what the buffer must hold; nullopt: depends on data with no known bound
 };
 
+/// A step's.
+struct ScratchNeed {
+  std::int32_t position = 0;  // of its command
+  std::size_t bytes = 0;
+};
+
 struct BoundShape {
   /// `values` hold the key's symbols and nothing from data. Throws ShapeError, OutOfMemory.
   BoundShape(const Executable& executable, const ShapeKey& key, const SymbolValues& values);
   [[nodiscard]] bool matches(const ShapeKey& key) const;
-  /// Room for a step of `command` in the arena, beside the buffers that live while it runs: its offset, kept in `scratch`. False: there is none.
-  bool place_scratch(const Executable& executable, const plan::Command& command, std::size_t bytes);
+  /// Places buffers and the scratch of all steps once more, together: nothing may be in the arena.
+  void place(const Executable& executable, std::span<const ScratchNeed> needs);
+  /// Room for a step of `command` in the arena, beside the buffers that live while it runs: its offset, kept in `scratch`. The arena grows where that reaches
+  /// behind it. False: it would have more than `most` bytes.
+  bool place_scratch(const Executable& executable, const plan::Command& command, std::size_t bytes, std::size_t most);
 
   std::vector<std::int64_t> symbols;
   std::uint64_t epoch, hash;
-  MemoryPlan memory;                  // in order of Executable::arena_buffers
+  MemoryPlan memory;                  // in order of Executable::arena_buffers; with room for scratch
   std::vector<std::size_t> scratch;   // by command's position: an offset in the arena
   std::vector<std::size_t> capacity;  // bytes of every buffer; dynamic ones 0
   std::vector<OutputShape> outputs;   // per signature output; empty for those that are not tensors

@@ -12,8 +12,11 @@
 namespace reprise::exec {
 namespace {
 
+/// Address space. On the host steps' scratch, which is not known yet, follows the buffers.
 std::size_t reserve_for(const Executable& executable) {
-  return executable.largest_memory() ? std::max<std::size_t>(executable.largest_memory()->total_bytes, 1) : 0;
+  constexpr std::size_t kScratch = std::size_t{1} << 30;
+  if (!executable.largest_memory()) return 0;
+  return std::max<std::size_t>(executable.largest_memory()->total_bytes, 1) + (executable.device()->host_visible() ? kScratch : 0);
 }
 
 /// From the first to the last that lies in a module's file.
@@ -260,6 +263,7 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry, RecordR
   }
   assume_counts(stage.last());
   ensure_dynamic(stage);
+  scratch_needs_.clear();
   std::vector<BoundPiece> pieces;
   const int first_copy = weights_->first_copy[static_cast<std::size_t>(stage.id)];
   const plan::Command* begin = stage.begin;
@@ -276,26 +280,39 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry, RecordR
     begin = c + 1;
   }
   add_piece(pieces, first_copy, begin, stage.end, false);
+  place_scratch();
   ++counters_.stages_bound;
   entry.by_segment = options_.by_segment;
   entry.pieces = std::move(pieces);
 }
 
-/// On the host a step's scratch stands in the arena, if it has room there.
+/// On the host a step's scratch stands in the arena. Of several stages, the ones before may have data there: then it has memory of its own where it would have to
+/// move.
 BuiltStep ExecutionContext::build(const StepBuilder& builder, const plan::Command& command, int first_copy) {
   BuiltStep built = builder.build(command, *weights_, first_copy);
   if (!executable_->device()->host_visible()) return built;
   const std::size_t bytes = built.step->scratch_bytes();
   if (bytes == 0) return built;
-  if (!current_->place_scratch(*executable_, command, bytes)) {
+  const auto position = static_cast<std::size_t>(command.position);
+  const std::size_t slot = executable_->scratch_slot(position);
+  if (executable_->schedule().stage_count == 1) {
+    scratch_needs_.push_back({command.position, bytes});
+  } else if (current_->place_scratch(*executable_, command, bytes, temps_.reserved_bytes())) {
+    grow(temps_, current_->memory.total_bytes);
+    bindings_[slot] = temps_.base() + current_->scratch[position];
+  } else {
     grow(scratch_, bytes);
     return built;
   }
-  const auto position = static_cast<std::size_t>(command.position);
-  const std::size_t slot = executable_->scratch_slot(position);
-  bindings_[slot] = temps_.base() + current_->scratch[position];
   built.step->set_scratch_slot(static_cast<int>(slot));
   return built;
+}
+
+void ExecutionContext::place_scratch() {
+  if (scratch_needs_.empty()) return;
+  current_->place(*executable_, scratch_needs_);
+  grow(temps_, current_->memory.total_bytes);
+  point_at_arena();
 }
 
 /// Elsewhere steps share it, and tell what they need when their kernels are compiled.

@@ -111,6 +111,7 @@ class ExecutionContext {
   void point_at_weights();
   void drop_pages_of(const plan::Command& command) const;
   void grow(Arena& arena, std::size_t bytes);
+  void place_scratch();
   void share_scratch(const device::CommandList& list);
   void make_room();
   void point_at_arena();
@@ -155,6 +156,7 @@ class ExecutionContext {
   std::unique_ptr<device::Stream> own_stream_;
   SymbolValues values_;
   Arena temps_, scratch_, staging_, slots_;
+  std::vector<ScratchNeed> scratch_needs_;  // of the only stage's steps
   std::shared_ptr<const WeightSet> weights_;
   std::vector<void*> bindings_;
   std::vector<device::Allocation> dynamic_;  // by buffer; only dynamic ones are ever allocated

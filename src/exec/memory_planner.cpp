@@ -52,15 +52,14 @@ MemoryPlan plan_memory(std::span<const BufferLife> buffers) {
   return plan;
 }
 
-std::optional<std::size_t> free_at(const MemoryPlan& plan, std::span<const BufferLife> buffers, std::int32_t at, std::size_t bytes) {
+std::size_t free_at(const MemoryPlan& plan, std::span<const BufferLife> buffers, std::int32_t at, std::size_t bytes) {
   std::vector<Placed> living;
   for (std::size_t i = 0; i < buffers.size(); ++i) {
     const BufferLife& life = buffers[i];
     if (life.bytes > 0 && life.first <= at && at <= life.last) living.push_back({plan.offsets[i], plan.offsets[i] + aligned(life.bytes), at, at});
   }
   std::ranges::sort(living, {}, &Placed::begin);
-  const std::size_t offset = lowest_gap(living, aligned(bytes), {bytes, at, at});
-  return offset + bytes <= plan.total_bytes ? std::optional(offset) : std::nullopt;
+  return lowest_gap(living, aligned(bytes), {bytes, at, at});
 }
 
 }  // namespace reprise::exec

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,7 +23,7 @@ struct MemoryPlan {
 /// Largest first, each at the lowest offset that is free for its whole life. Throws OutOfMemory when the total exceeds what an address can hold.
 MemoryPlan plan_memory(std::span<const BufferLife> buffers);
 
-/// The lowest offset where `bytes` bytes of the arena are free at time `at`: beside the `buffers` that live then, where `plan` put them. nullopt: nowhere.
-std::optional<std::size_t> free_at(const MemoryPlan& plan, std::span<const BufferLife> buffers, std::int32_t at, std::size_t bytes);
+/// The lowest offset where `bytes` bytes are free at time `at`: beside the `buffers` that live then, where `plan` put them; they may end behind all of these.
+std::size_t free_at(const MemoryPlan& plan, std::span<const BufferLife> buffers, std::int32_t at, std::size_t bytes);
 
 }  // namespace reprise::exec

@@ -108,7 +108,7 @@ PlanMaker scratch_at_the_end(std::int64_t scratch) {
   return m;
 }
 
-TEST(Context, ScratchStandsInTheArenaWhereItHasRoom) {
+TEST(Context, ScratchStandsInTheArenaBetweenBuffersOrBehindThem) {
   std::size_t committed[2];
   for (const std::int64_t scratch : {4000, 5000}) {
     PlanMaker m = scratch_at_the_end(scratch);
@@ -123,7 +123,21 @@ TEST(Context, ScratchStandsInTheArenaWhereItHasRoom) {
     }
     committed[scratch > 4000] = context.committed_bytes();
   }
-  EXPECT_LT(committed[0], committed[1]);  // one has memory of its own
+  EXPECT_LT(committed[0], committed[1]);  // one stands behind them
+}
+
+TEST(Context, ScratchIsNotPlacedWhereTheArenaCannotGrow) {
+  PlanMaker m = scratch_at_the_end(5000);
+  const auto executable = make(m);
+  BoundShape shape(*executable, ShapeKey::of({}), SymbolValues(executable->plan().symbols));
+  const plan::Command& last = executable->plan().blocks[0].commands.back();
+  const std::size_t buffers = shape.memory.total_bytes;
+  EXPECT_FALSE(shape.place_scratch(*executable, last, 5000, buffers));
+  EXPECT_EQ(shape.memory.total_bytes, buffers);
+  EXPECT_TRUE(shape.place_scratch(*executable, last, 5000, 2 * buffers));
+  EXPECT_EQ(shape.memory.total_bytes, buffers + 5000);
+  EXPECT_TRUE(shape.place_scratch(*executable, last, 3000, buffers));
+  EXPECT_EQ(shape.memory.total_bytes, buffers + 5000);
 }
 
 TEST(Context, ScratchMovesWithTheShapeInTheArena) {

@@ -277,7 +277,7 @@ void ProgramChoices::add_again(const std::string& key) {
 }
 
 void ProgramChoices::count(const Command& command) {
-  constexpr double kWorthIt = 0.05;
+  constexpr double kWorthIt = 0.1;
   microseconds_ += command.without.microseconds;
   saved_ += command.saved;
   const bool worth_it = saved_ >= kWorthIt * microseconds_;

@@ -163,21 +163,29 @@ bool takes(const ConvShape& s) {
          has_vector_form(s.activation);
 }
 
-/// Tiles whose patches stay in the second-level cache.
+/// Tiles whose patches stay in the second-level cache. Where no weights are transformed for them few are as good, and take less memory.
 std::int64_t tiles_at_once(const Conv& conv) {
-  constexpr std::int64_t kBytes = 1 << 20, kOfChannel = 1 << 13;  // with few channels products and weights take as much again
+  constexpr std::int64_t kBytes = 1 << 20, kOfChannel = 1 << 13, kFewOfChannel = 1 << 11;  // with few channels products and weights take as much again
   const std::int64_t channels = conv.shape.channels;
-  return std::max(kRows, std::min(kBytes, kOfChannel * channels) / (conv.grid.elements() * channels * 4));
+  return std::max(kRows, std::min(kBytes, (conv.shared ? kFewOfChannel : kOfChannel) * channels) / (conv.grid.elements() * channels * 4));
+}
+
+/// Whether all weights may be transformed first: not where they are more than the image and the result.
+bool may_share(const Conv& conv) {
+  const ConvShape& s = conv.shape;
+  const std::int64_t windows = s.channels * conv.panels() * kPanel, images = (s.x.numel() + s.y.numel()) * static_cast<std::int64_t>(item_size(s.x.dtype));
+  return windows <= kFew && windows * conv.grid.elements() * 4 <= images;
 }
 
 Conv plan(const ConvShape& s, int tile) {
   Conv conv{.shape = s, .grid = {tile, s.batch, (s.out_rows + tile - 1) / tile, (s.out_columns + tile - 1) / tile}, .weights = {}};
-  const std::int64_t tiles = conv.grid.tiles(), most = tiles_at_once(conv), parts = (tiles + most - 1) / most, threads = s.threads;
+  const std::int64_t tiles = conv.grid.tiles(), threads = s.threads;
   conv.alone = threads == 1 || tiles >= kWorthTransforms * threads;
+  conv.shared = conv.alone && tiles > kWorthTransforms * threads && may_share(conv);
+  const std::int64_t most = tiles_at_once(conv), parts = (tiles + most - 1) / most;
   // As many parts for each thread, or panels; where these are few, parts of panels.
   const std::int64_t even = conv.alone ? (parts + threads - 1) / threads * threads : parts;
   conv.part_tiles = (tiles + even - 1) / even;
-  conv.shared = conv.alone && conv.parts() > threads && s.channels * conv.panels() * kPanel <= kFew;
   conv.splits = conv.panels() % threads == 0 || conv.panels() >= 4 * threads ? 1 : threads;
   return conv;
 }
