@@ -6,9 +6,11 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/pages.h"
 #include "base/zip.h"
 #include "plan/json_read.h"
 #include "plan/json_write.h"
@@ -24,14 +26,15 @@ class TensorWriter {
  public:
   explicit TensorWriter(base::ZipWriter& zip) : zip_(zip) {}
 
-  /// Small ones first: whose pages stay with a process lie together, away from those of large weights, which go once they are packed.
+  /// Small ones first, the smallest in front: whose pages stay with a process (biases) lie together, away from those of weights that go once they are packed.
   std::vector<TensorEntry> add(const std::string& folder, const std::vector<Tensor>& tensors) {
     constexpr std::size_t kSmall = std::size_t{64} << 10;
+    std::vector<std::size_t> order(tensors.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_sort(order, {}, [&](std::size_t i) { return tensors[i].defined() ? std::min(tensors[i].nbytes(), kSmall) : 0; });
     std::vector<TensorEntry> entries(tensors.size());
-    for (const bool small : {true, false}) {
-      for (std::size_t i = 0; i < tensors.size(); ++i)
-        if (tensors[i].defined() && (tensors[i].nbytes() < kSmall) == small) entries[i] = add(folder, tensors[i]);
-    }
+    for (const std::size_t i : order)
+      if (tensors[i].defined()) entries[i] = add(folder, tensors[i]);
     return entries;
   }
 
@@ -148,6 +151,7 @@ PlanPtr load(const std::string& path, bool check_crc) {
     const auto* data = weight.data.data_as<const std::byte>();
     weight.mapped = std::less_equal<>()(begin, data) && std::less<>()(data, begin + bytes.size());
   }
+  base::drop_pages_of_file(bytes.data(), bytes.size());  // all but weights has been read for the last time
   return plan;
 }
 
