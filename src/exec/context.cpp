@@ -286,8 +286,8 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry, RecordR
   entry.pieces = std::move(pieces);
 }
 
-/// On the host a step's scratch stands in the arena. Of several stages, the ones before may have data there: then it has memory of its own where it would have to
-/// move.
+/// On the host a step's scratch stands in the arena. Of several stages, the ones before may have data there: then it has memory of its own where it would have
+/// to move.
 BuiltStep ExecutionContext::build(const StepBuilder& builder, const plan::Command& command, int first_copy) {
   BuiltStep built = builder.build(command, *weights_, first_copy);
   if (!executable_->device()->host_visible()) return built;

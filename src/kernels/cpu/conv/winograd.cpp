@@ -163,11 +163,14 @@ bool takes(const ConvShape& s) {
          has_vector_form(s.activation);
 }
 
-/// Tiles whose patches stay in the second-level cache. Where no weights are transformed for them few are as good, and take less memory.
+/// Tiles whose patches stay in the second-level cache. Where no weights are transformed for them few are as good, and take less memory; so they do where the
+/// image does, too.
 std::int64_t tiles_at_once(const Conv& conv) {
-  constexpr std::int64_t kBytes = 1 << 20, kOfChannel = 1 << 13, kFewOfChannel = 1 << 11;  // with few channels products and weights take as much again
+  const std::int64_t halves = conv.shape.x.dtype == DType::bf16 ? 2 : 1;
+  if (conv.shared) return 2 * kRows / halves;
+  constexpr std::int64_t kBytes = 1 << 20, kOfChannel = 1 << 13;  // with few channels products and weights take as much again
   const std::int64_t channels = conv.shape.channels;
-  return std::max(kRows, std::min(kBytes, (conv.shared ? kFewOfChannel : kOfChannel) * channels) / (conv.grid.elements() * channels * 4));
+  return std::max(kRows, std::min(kBytes, kOfChannel / halves * channels) / (conv.grid.elements() * channels * 4));
 }
 
 /// Whether all weights may be transformed first: not where they are more than the image and the result.
