@@ -1,6 +1,7 @@
 #include "exec/sums_in_place.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -40,7 +41,19 @@ bool may_hold_sum(const plan::Plan& plan, const Command& command, const Operand&
 
 }  // namespace
 
-plan::PlanPtr place_sums(plan::PlanPtr plan) {
+void PlacedSums::undo(plan::Plan& plan) const {
+  for (const Home& home : homes) {
+    Command& command = plan.blocks[static_cast<std::size_t>(home.block)].commands[home.command];
+    (home.is_output ? command.outputs : command.inputs)[home.index].buffer = home.before;
+  }
+  for (const Life& life : lives) {
+    auto& buffer = plan.buffers[static_cast<std::size_t>(life.buffer)];
+    buffer.first = life.first;
+    buffer.last = life.last;
+  }
+}
+
+plan::PlanPtr place_sums(plan::PlanPtr plan, PlacedSums* placed) {
   std::vector<BufferId> home(plan->buffers.size(), -1);  // of a sum: the summand's
   bool any = false;
   plan::for_each_command(*plan, [&](const Command& command) {
@@ -54,18 +67,33 @@ plan::PlanPtr place_sums(plan::PlanPtr plan) {
     while (home[static_cast<std::size_t>(id)] >= 0) id = home[static_cast<std::size_t>(id)];
     return id;
   };
-  auto placed = std::make_shared<plan::Plan>(*plan);
-  plan::for_each_command(*placed, [&](Command& command) {
-    for (auto* operands : {&command.inputs, &command.outputs})
-      for (Operand& operand : *operands) operand.buffer = first_home(operand.buffer);
-  });
-  for (std::size_t id = 0; id < home.size(); ++id) {
-    if (home[id] < 0) continue;
-    auto &sum = placed->buffers[id], &whole = placed->buffers[static_cast<std::size_t>(first_home(static_cast<BufferId>(id)))];
-    whole.last = std::max(whole.last, sum.last);
-    sum.first = sum.last = -1;
+  auto changed = plan.use_count() == 1 ? std::const_pointer_cast<plan::Plan>(std::move(plan)) : std::make_shared<plan::Plan>(*plan);
+  PlacedSums ignored, &done = placed != nullptr ? *placed : ignored;
+  for (std::size_t block = 0; block < changed->blocks.size(); ++block) {
+    auto& commands = changed->blocks[block].commands;
+    for (std::size_t c = 0; c < commands.size(); ++c) {
+      for (const bool is_output : {false, true}) {
+        auto& operands = is_output ? commands[c].outputs : commands[c].inputs;
+        for (std::size_t i = 0; i < operands.size(); ++i) {
+          const BufferId to = first_home(operands[i].buffer);
+          if (to != operands[i].buffer) done.homes.push_back({static_cast<int>(block), c, is_output, i, std::exchange(operands[i].buffer, to)});
+        }
+      }
+    }
   }
-  return placed;
+  const auto set_life = [&](BufferId id, std::int32_t first, std::int32_t last) {
+    auto& buffer = changed->buffers[static_cast<std::size_t>(id)];
+    // Undone in this order: what a buffer's life was first counts last.
+    done.lives.insert(done.lives.begin(), {id, std::exchange(buffer.first, first), std::exchange(buffer.last, last)});
+  };
+  for (BufferId id = 0; id < static_cast<BufferId>(home.size()); ++id) {
+    if (home[static_cast<std::size_t>(id)] < 0) continue;
+    const BufferId whole = first_home(id);
+    const auto &sum = changed->buffers[static_cast<std::size_t>(id)], &at = changed->buffers[static_cast<std::size_t>(whole)];
+    set_life(whole, at.first, std::max(at.last, sum.last));
+    set_life(id, -1, -1);
+  }
+  return changed;
 }
 
 }  // namespace reprise::exec

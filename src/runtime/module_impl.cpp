@@ -33,7 +33,7 @@ device::DevicePtr prepared(device::DevicePtr device, const plan::Plan& plan, con
 }  // namespace
 
 Module::Impl::Impl(plan::PlanPtr the_plan, device::DevicePtr on, kernels::StepMaker step_maker, const LoadOptions& options)
-    : plan(std::move(the_plan)),
+    : plan(on->host_visible() ? exec::place_sums(std::move(the_plan), &sums) : std::move(the_plan)),
       given_step_maker(std::move(step_maker)),
       foreign(options.foreign_kernels),
       device(prepared(std::move(on), *plan, options)),
@@ -60,6 +60,7 @@ void Module::Impl::pack_weights(plan::Plan& saved) const {
 
 plan::Plan Module::Impl::to_save() const {
   plan::Plan saved = *plan;
+  sums.undo(saved);
   if (saved.settings.packed_weights) pack_weights(saved);
   const bool cpu = is_cpu(*device);
   if (cpu ? kernels::choices(device).empty() : given_step_maker || is_offline(*device)) return saved;
@@ -71,6 +72,13 @@ plan::Plan Module::Impl::to_save() const {
     saved.sections.push_back(std::move(section));
   }
   return saved;
+}
+
+plan::PlanPtr Module::Impl::original_plan() const {
+  if (sums.homes.empty()) return plan;
+  auto original = std::make_shared<plan::Plan>(*plan);
+  sums.undo(*original);
+  return original;
 }
 
 LoadOptions Module::Impl::load_options() const {

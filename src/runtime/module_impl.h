@@ -9,6 +9,7 @@
 #include "device/device.h"
 #include "exec/context_pool.h"
 #include "exec/executable.h"
+#include "exec/sums_in_place.h"
 #include "kernels/foreign.h"
 #include "kernels/kernel.h"
 #include "plan/plan.h"
@@ -31,6 +32,7 @@ struct Module::Impl {
   /// The plan with what its device knows by now: compiled kernels, measured choices, packed weights.
   [[nodiscard]] plan::Plan to_save() const;
   /// For a replica.
+  [[nodiscard]] plan::PlanPtr original_plan() const;
   [[nodiscard]] LoadOptions load_options() const;
   void enqueue(std::span<const Tensor> inputs, std::span<const Tensor> outputs, const Stream& stream);
 
@@ -54,6 +56,7 @@ struct Module::Impl {
   /// The call's work goes on in `stream`. With the lock held.
   void leave_state(device::Stream& stream);
 
+  exec::PlacedSums sums;  // of the plan, on the host
   const plan::PlanPtr plan;
   const kernels::StepMaker given_step_maker;  // empty: the device's own kernels
   const kernels::ForeignKernels foreign;      // as they were when the module was made

@@ -68,6 +68,27 @@ TEST(SumsInPlace, TakeTheMemoryOfASummandThatDies) {
   EXPECT_EQ(plan->blocks[0].commands[2].outputs[0].buffer, t.sum.buffer) << "the plan that others hold stays";
 }
 
+TEST(SumsInPlace, AreUndone) {
+  Sum t;
+  const Ref more = t.m.temp({kRows, kWidth});
+  t.add(t.a, t.s, t.sum);
+  t.add(t.a, t.sum, more);
+  t.scale(more, t.y, 1, 0);
+  const std::string before = plan::print(*t.m.finish());
+  auto plan = t.m.finish();
+  const plan::Plan* same = plan.get();
+  exec::PlacedSums placed;
+  plan = exec::place_sums(std::move(plan), &placed);
+  EXPECT_EQ(plan.get(), same) << "nobody else holds it";
+  EXPECT_NE(plan::print(*plan), before);
+  plan::Plan undone = *plan;
+  placed.undo(undone);
+  EXPECT_EQ(plan::print(undone), before);
+  EXPECT_EQ(undone.buffers[static_cast<std::size_t>(t.s.buffer)].last, 2);
+  EXPECT_EQ(undone.buffers[static_cast<std::size_t>(t.sum.buffer)].first, 2);
+  EXPECT_EQ(undone.buffers[static_cast<std::size_t>(t.sum.buffer)].last, 3);
+}
+
 TEST(SumsInPlace, FollowEachOther) {
   Sum t;
   const Ref more = t.m.temp({kRows, kWidth});

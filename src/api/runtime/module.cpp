@@ -66,7 +66,7 @@ Capturability Module::is_monolithic_capturable() const {
 Module Module::to(Device device) const {
   // On one host kernels share what they packed.
   const bool shared = device.type == DeviceType::cpu && impl_->device->id().type == DeviceType::cpu;
-  auto replica = runtime::make_module(impl_->plan, device, shared ? impl_->executable->make_step() : impl_->given_step_maker, impl_->load_options());
+  auto replica = runtime::make_module(impl_->original_plan(), device, shared ? impl_->executable->make_step() : impl_->given_step_maker, impl_->load_options());
   replica.set_runtime_config(runtime_config());
   replica.impl()->modes.note_profile({}, active_profile());
   return replica;
