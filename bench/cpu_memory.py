@@ -2,8 +2,8 @@
 
 For each program: the weights' bytes, the most that tensors between commands hold at once, computed here from the order of commands that `inspect --plan --json` prints
 (a tensor lives from the command that writes it to the last that reads it), the arena that the planner reaches, the sum of all these tensors, and the peak of
-resident memory of a process that loads the saved module and calls it once, less that of one that calls a module of a few pointwise steps; `code`: what of it a
-process with one small convolution has too, libraries above all. Wanted: at most weights + 1.3 times the most that is alive, with inputs and outputs.
+resident memory of a process that loads the saved module and calls it once, less that of one that calls a module of a few pointwise steps. Wanted: at most weights +
+1.3 times the most that is alive, with inputs and outputs.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def main():
     options = parser.parse_args()
     options.reprise = os.path.abspath(options.reprise)
     small = pathlib.Path(__file__).resolve().parent.parent / "tests/models/generations/torch-2.13.0"
-    print(f"{'MiB':28}{'weights':>10}{'alive':>10}{'arena':>10}{'all temps':>10}{'peak':>10}{'code':>10}{'wanted':>10}")
+    print(f"{'MiB':28}{'weights':>10}{'alive':>10}{'arena':>10}{'all temps':>10}{'peak':>10}{'wanted':>10}")
     with tempfile.TemporaryDirectory() as folder:
         def saved(program):
             module = f"{folder}/{program.stem}.rpz"
@@ -70,7 +70,6 @@ def main():
             return module
 
         base = peak_of([options.reprise, "run", saved(small / "shared.pt2")])
-        code = peak_of([options.reprise, "run", saved(small / "convnet.pt2")]) - base
         for program in options.programs:
             module = saved(program)
             plan = json.loads(output_of([options.reprise, "inspect", module, "--plan", "--json"]))
@@ -78,7 +77,7 @@ def main():
             alive, total = tensor_bytes(plan["commands"], plan["buffers"])
             peak = peak_of([options.reprise, "run", module]) - base
             wanted = memory["weights"] + 1.3 * (alive + memory["inputs"] + memory["outputs"])
-            row = (memory["weights"], alive, memory["arena"], total, peak, code, wanted)
+            row = (memory["weights"], alive, memory["arena"], total, peak, wanted)
             print(f"{program.stem:28}", *(f"{value / MIB:9.1f}" for value in row), flush=True)
             os.remove(module)
 

@@ -269,35 +269,34 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry, RecordR
   const plan::Command* begin = stage.begin;
   for (const plan::Command* c = stage.begin; c != stage.end; ++c) {
     if (options_.by_segment && c->segment != begin->segment) {
-      add_piece(pieces, first_copy, begin, c, false);
+      add_piece(pieces, first_copy, begin, c, false, true);
       begin = c;
     }
     const auto why = executable_->why_live(*c);
     if (why.empty()) continue;
     counters_.live.note(c->position, why);
-    add_piece(pieces, first_copy, begin, c, false);
-    add_piece(pieces, first_copy, c, c + 1, true);
+    add_piece(pieces, first_copy, begin, c, false, true);
+    add_piece(pieces, first_copy, c, c + 1, true, true);
     begin = c + 1;
   }
-  add_piece(pieces, first_copy, begin, stage.end, false);
+  add_piece(pieces, first_copy, begin, stage.end, false, true);
   place_scratch();
   ++counters_.stages_bound;
   entry.by_segment = options_.by_segment;
   entry.pieces = std::move(pieces);
 }
 
-/// On the host a step's scratch stands in the arena. Of several stages, the ones before may have data there: then it has memory of its own where it would have
-/// to move.
-BuiltStep ExecutionContext::build(const StepBuilder& builder, const plan::Command& command, int first_copy) {
+/// On the host the scratch of steps that a stage is bound with stands in the arena. That of others, which may be made by other kernels than what stands there
+/// for them, has memory of its own; so has that for which the arena would have to move, while stages before have data there.
+BuiltStep ExecutionContext::build(const StepBuilder& builder, const plan::Command& command, int first_copy, bool binds) {
   BuiltStep built = builder.build(command, *weights_, first_copy);
-  if (!executable_->device()->host_visible()) return built;
   const std::size_t bytes = built.step->scratch_bytes();
-  if (bytes == 0) return built;
+  if (!executable_->device()->host_visible() || bytes == 0) return built;
   const auto position = static_cast<std::size_t>(command.position);
   const std::size_t slot = executable_->scratch_slot(position);
-  if (executable_->schedule().stage_count == 1) {
+  if (binds && executable_->schedule().stage_count == 1) {
     scratch_needs_.push_back({command.position, bytes});
-  } else if (current_->place_scratch(*executable_, command, bytes, temps_.reserved_bytes())) {
+  } else if (binds && current_->place_scratch(*executable_, command, bytes, temps_.reserved_bytes())) {
     grow(temps_, current_->memory.total_bytes);
     bindings_[slot] = temps_.base() + current_->scratch[position];
   } else {
@@ -321,7 +320,7 @@ void ExecutionContext::share_scratch(const device::CommandList& list) {
 }
 
 /// Commands [begin, end), if there are any, behind the `pieces` of a stage or a part of one; `first_copy`: how many copies its first piece has before it.
-void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live) {
+void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live, bool binds) {
   if (begin == end) return;
   const StepBuilder builder(*executable_, values_, current_->capacity);
   std::vector<BuiltStep> built;
@@ -329,7 +328,7 @@ void ExecutionContext::add_piece(std::vector<BoundPiece>& pieces, int first_copy
   int copies = first_copy;
   for (const plan::Command* c = begin; c != end; ++c) {
     if (c->op == core::Op::item) continue;
-    built.push_back(build(builder, *c, copies));
+    built.push_back(build(builder, *c, copies, binds));
     copies += static_cast<int>(built.back().copies.size());
     drop_pages_of(*c);
   }
@@ -374,11 +373,11 @@ void ExecutionContext::profile(const Stage& stage, device::Stream& stream) {
   const int first_copy = weights_->first_copy[static_cast<std::size_t>(stage.id)];
   const auto list_of = [&](const plan::Command& command, int copies) {
     std::vector<BuiltStep> built;
-    built.push_back(build(builder, command, first_copy));
+    built.push_back(build(builder, command, first_copy, false));
     StageSteps arranged = arrange(*executable_, *weights_, &command, std::move(built));
     if (arranged.slot_bytes > 0) grow(slots_, arranged.slot_bytes);
     for (const auto& copy : arranged.places) bindings_[static_cast<std::size_t>(copy.slot)] = copy.address(slots_.base());
-    for (int i = 1; i < copies; ++i) arranged.steps.push_back(build(builder, command, first_copy).step);
+    for (int i = 1; i < copies; ++i) arranged.steps.push_back(build(builder, command, first_copy, false).step);
     return std::shared_ptr<const device::CommandList>(device.make_command_list(std::move(arranged.steps)));
   };
   for (const plan::Command* c = stage.begin; c != stage.end; ++c) {

@@ -142,8 +142,8 @@ class ExecutionContext {
   void profile(const Stage& stage, device::Stream& stream);
   BoundStage& bound(const Stage& stage);
   void bind_stage(const Stage& stage, BoundStage& bound, RecordReason why_again);
-  [[nodiscard]] BuiltStep build(const StepBuilder& builder, const plan::Command& command, int first_copy);
-  void add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live);
+  [[nodiscard]] BuiltStep build(const StepBuilder& builder, const plan::Command& command, int first_copy, bool binds);
+  void add_piece(std::vector<BoundPiece>& pieces, int first_copy, const plan::Command* begin, const plan::Command* end, bool live, bool binds);
   void point_at_copies(const BoundStage& bound);
   void assume_counts(const plan::Command& command);
   void ensure_dynamic(const Stage& stage);

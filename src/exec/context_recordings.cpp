@@ -140,9 +140,9 @@ void ExecutionContext::split(const Stage& stage, BoundStage& ready, std::size_t 
   counters_.live.note(blamed->position, fmt::format("recording it failed: {}", failure.what()));
   assume_counts(stage.last());
   std::vector<BoundPiece> parts;
-  add_piece(parts, whole.first_copy, whole.begin, blamed, false);
-  add_piece(parts, whole.first_copy, blamed, blamed + 1, true);
-  add_piece(parts, whole.first_copy, blamed + 1, whole.end, false);
+  add_piece(parts, whole.first_copy, whole.begin, blamed, false, false);
+  add_piece(parts, whole.first_copy, blamed, blamed + 1, true, false);
+  add_piece(parts, whole.first_copy, blamed + 1, whole.end, false, false);
   forget_recording(ready, whole, ready.next_record);
   const auto at = ready.pieces.erase(ready.pieces.begin() + static_cast<std::ptrdiff_t>(index));
   ready.pieces.insert(at, std::make_move_iterator(parts.begin()), std::make_move_iterator(parts.end()));

@@ -156,6 +156,7 @@ struct Plan {
   std::string in_spec, out_spec;  // PyTorch's treespecs, for front ends
 };
 
+/// Made of plans that are not const: who holds one alone may change it.
 using PlanPtr = std::shared_ptr<const Plan>;
 
 /// Every index inside its list, operands inside their buffers where it can be proved, lifetimes ordered, attributes of the right types, symbols known,

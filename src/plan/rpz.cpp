@@ -145,13 +145,13 @@ void save(const Plan& plan, const std::string& path) {
 PlanPtr load(const std::string& path, bool check_crc) {
   auto file = base::MappedFile::open(path);
   const auto bytes = file->bytes();
-  auto plan = read(bytes, std::move(file), path, check_crc);
+  auto plan = read(bytes, file, path, check_crc);
   const auto* begin = bytes.data();
   for (Weight& weight : plan->weights) {
     const auto* data = weight.data.data_as<const std::byte>();
     weight.mapped = std::less_equal<>()(begin, data) && std::less<>()(data, begin + bytes.size());
   }
-  base::drop_pages_of_file(bytes.data(), bytes.size());  // all but weights has been read for the last time
+  base::drop_pages_of_file(bytes.data(), bytes.size());  // what is read again comes again
   return plan;
 }
 

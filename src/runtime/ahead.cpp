@@ -26,10 +26,10 @@ std::unique_ptr<kernels::AheadOfTime> ahead_of(const Module::Impl& impl, const s
 Module compile_ahead(plan::Plan plan, const std::string& architecture, const std::function<void(std::size_t done, std::size_t total)>& progress,
                      const LoadOptions& options) {
   const auto ahead = kernels::ahead_of_time(architecture);
-  const Module draft = make_offline_module(std::make_shared<const plan::Plan>(plan), ahead->architecture(), options);
+  const Module draft = make_offline_module(std::make_shared<plan::Plan>(plan), ahead->architecture(), options);
   exec::walk_profiles(*draft.impl()->executable, [&](const plan::Command&, const kernels::StepSpec& spec) { ahead->add(spec); });
   plan.sections = ahead->sections(progress);
-  return make_offline_module(std::make_shared<const plan::Plan>(std::move(plan)), ahead->architecture(), options);
+  return make_offline_module(std::make_shared<plan::Plan>(std::move(plan)), ahead->architecture(), options);
 }
 
 Module make_closed_module(plan::PlanPtr plan) {

@@ -75,7 +75,7 @@ TEST_F(AheadOfTime, TakesProgramsWhoseSizesDependOnData) {
 
 TEST_F(AheadOfTime, HoldsTheKernelsOfEveryCommand) {
   for (const char* name : {"convnet", "dynamic", "cond", "data_dependent", "state", "shared"}) {
-    const auto plan = std::make_shared<const plan::Plan>(api::build_plan(program(name).impl().program, {.device = Device::cuda()}));
+    const auto plan = std::make_shared<plan::Plan>(api::build_plan(program(name).impl().program, {.device = Device::cuda()}));
     const auto commands = runtime::command_kernels(runtime::make_closed_module(plan), "sm_90a");
     EXPECT_FALSE(commands.empty()) << name;
     for (const auto& [command, kernels] : commands) EXPECT_FALSE(kernels.names.empty() && command->op != core::Op::copy) << name << ' ' << command->name;

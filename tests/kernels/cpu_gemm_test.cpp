@@ -1,7 +1,9 @@
 // Own products with fixed weights on the CPU, for every instruction set that this machine has. The oracle computes in double.
 #include <array>
+#include <vector>
 
 #include "kernels/cpu/gemm/gemm.h"
+#include "kernels/cpu/gemm/panels.h"
 #include "kernels/cpu_run.h"
 #include "kernels/isa.h"
 #include "kernels/support.h"
@@ -134,6 +136,44 @@ TEST(CpuGemm, TakesWhatItCanOnly) {
   EXPECT_FALSE(takes(a, w, y, {}));
   EXPECT_FALSE(takes(random({4, 8}, DType::f32, Layout::columns), w, y, {1}));
   EXPECT_FALSE(takes(random({4, 8}, DType::f64), random({8, 6}, DType::f64), empty({4, 6}, DType::f64), {1}));
+}
+
+/// Element [k, column] of panels, where the form's description says that it is.
+template <class E>
+E element_of(const cpu::PanelForm& form, const std::vector<E>& panels, std::int64_t k, std::int64_t column) {
+  constexpr std::int64_t kTile = cpu::PanelForm::kTileColumns, kDepth = cpu::PanelForm::kBlockDepth;
+  std::int64_t panel = 0;
+  while (form.column(panel + 1) <= column) ++panel;
+  const std::int64_t width = form.width(panel), c = column - form.column(panel);
+  std::int64_t at = k * width + c;
+  if (form.dtype == DType::bf16 && !form.tiles) at = (k / 2 * width + c) * 2 + k % 2;
+  if (form.tiles) at = k / kDepth * kDepth * width + c / kTile * kDepth * kTile + (k % kDepth / 2 * kTile + c % kTile) * 2 + k % 2;
+  return panels.at(form.offset_bytes(panel) / sizeof(E) + static_cast<std::size_t>(at));
+}
+
+template <class E>
+void check_panels(const cpu::PanelForm& form, std::size_t panels, std::size_t bytes) {
+  SCOPED_TRACE(::testing::Message() << name(form.dtype) << ' ' << form.depth << 'x' << form.columns << (form.tiles ? " tiles" : ""));
+  std::vector<E> matrix(static_cast<std::size_t>(form.depth * form.columns)), packed(form.bytes() / sizeof(E), E(7));
+  for (std::size_t i = 0; i < matrix.size(); ++i) matrix[i] = static_cast<E>(i + 1);
+  cpu::pack_panels({matrix.data(), 1, form.depth}, form, packed.data(), 2);
+  EXPECT_EQ(form.panels(), static_cast<std::int64_t>(panels));
+  EXPECT_EQ(form.bytes(), bytes);
+  std::size_t wrong = 0, zeros = 0;
+  for (std::int64_t column = 0; column < form.columns; ++column)
+    for (std::int64_t k = 0; k < form.depth; ++k) wrong += element_of(form, packed, k, column) != matrix[static_cast<std::size_t>(column * form.depth + k)];
+  for (const E& e : packed) zeros += e == E(0);
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_EQ(zeros, packed.size() - matrix.size()) << "all else is padding";
+}
+
+TEST(CpuGemm, PanelsHoldTheMatrixAndZeros) {
+  check_panels<float>({DType::f32, 70, 100}, 3, 70 * 112 * 4);  // 48, 32, 32
+  check_panels<float>({DType::f32, 5, 7}, 1, 5 * 16 * 4);
+  check_panels<std::uint16_t>({DType::bf16, 37, 45}, 2, 38 * 48 * 2);  // 32, 16
+  check_panels<std::uint16_t>({DType::bf16, 33, 16}, 1, 34 * 16 * 2);
+  check_panels<std::uint16_t>({DType::bf16, 37, 45, true}, 2, 64 * 64 * 2);
+  check_panels<std::uint16_t>({DType::bf16, 64, 16, true}, 1, 64 * 32 * 2);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ TEST_P(GpuPlans, AgreeWithPyTorch) {
   const auto& [path, stem, model] = GetParam();
   auto plan = api::build_plan(load_program(path + ".pt2").impl().program, {.device = Device::cuda(0)});
   plan.settings.device = Device::cpu();
-  const auto module = runtime::make_module(std::make_shared<const plan::Plan>(std::move(plan)));
+  const auto module = runtime::make_module(std::make_shared<plan::Plan>(std::move(plan)));
   const auto want = load_arrays(stem + ".expected.npz");
   const auto arguments = arguments_of(module, load_arrays(stem + ".inputs.npz"));
   for (const std::string prefix : {"output", "output2"}) {

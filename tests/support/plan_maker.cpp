@@ -278,7 +278,7 @@ plan::PlanPtr PlanMaker::finish() {
     }
     plan.profiles.push_back(profile);
   }
-  return std::make_shared<const plan::Plan>(plan);
+  return std::make_shared<plan::Plan>(plan);
 }
 
 }  // namespace reprise::test

@@ -162,7 +162,7 @@ runtime::ModuleScope profile_scope(const Module& module, const CompileFlags& fla
 Module open_closed_module(const std::string& path, const CompileFlags& flags) {
   if (!is_program(path)) return runtime::make_closed_module(plan::load(path));
   const auto program = load_program(path);
-  return runtime::make_closed_module(std::make_shared<const plan::Plan>(api::build_plan(program.impl().program, flags.options(program))));
+  return runtime::make_closed_module(std::make_shared<plan::Plan>(api::build_plan(program.impl().program, flags.options(program))));
 }
 
 }  // namespace reprise::cli

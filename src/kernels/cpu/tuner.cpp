@@ -237,10 +237,11 @@ std::vector<Measurement> Tuner::measure(const StepSpec& spec) {
 }
 
 void Tuner::tune(const StepSpec& spec) {
-  if (options_.level == 0 || multiplications(spec) < effort(options_.level).least || seconds_left_ <= 0) return;
+  if (options_.level == 0 || multiplications(spec) < effort(options_.level).least) return;
   const std::string key = choice_key(spec, version_);
   const std::lock_guard lock(turn());
   if (machine_choices().find(key)) return choices_.add_again(key);
+  if (seconds_left_ <= 0) return;
   const auto begin = Clock::now();
   try {
     const auto measured = measure(spec);

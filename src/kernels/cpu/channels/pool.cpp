@@ -2,8 +2,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/cpu/activate.h"
 #include "kernels/cpu/channels/channels.h"
-#include "kernels/cpu/conv/activate.h"
 #include "kernels/packed.h"
 #include "kernels/parallel.h"
 #include "kernels/reference/pool_spans.h"

@@ -3,7 +3,7 @@
 #include <array>
 #include <type_traits>
 
-#include "kernels/cpu/conv/activate.h"
+#include "kernels/cpu/activate.h"
 #include "kernels/cpu/conv/conv.h"
 #include "kernels/cpu/conv/depthwise.h"
 #include "kernels/parallel.h"
@@ -53,7 +53,7 @@ class Walk {
 
   REPRISE_INLINE void run_row(std::int64_t row) {
     find_lines(row);
-    next_ = NextLines(s_, row);
+    next_ = {s_, row, first_ == 0 && last_ == job_.conv->blocks()};
     std::int64_t column = 0;
     for (; column < inside_; ++column) border(column);
     for (; column + 7 <= outside_; column += 7) interior<7, 1>(column);
@@ -150,10 +150,11 @@ class Walk {
       const std::int64_t width = s_.kernel[1], stride = s_.stride[1];
       if (s_.dilation[1] != 1) return false;
       if (width == 5 && stride == 1) return add_shared<L, P, B, 5, 1>(block, column, result), true;
-      if (std::is_same_v<E, float>) return false;
-      if (width == 3 && stride == 1) return add_shared<L, P, B, 3, 1>(block, column, result), true;
-      if (width == 3 && stride == 2) return add_shared<L, P, B, 3, 2>(block, column, result), true;
-      if (width == 5 && stride == 2) return add_shared<L, P, B, 5, 2>(block, column, result), true;
+      if constexpr (std::is_same_v<E, BFloat16>) {
+        if (width == 3 && stride == 1) return add_shared<L, P, B, 3, 1>(block, column, result), true;
+        if (width == 3 && stride == 2) return add_shared<L, P, B, 3, 2>(block, column, result), true;
+        if (width == 5 && stride == 2) return add_shared<L, P, B, 5, 2>(block, column, result), true;
+      }
     }
     return false;
   }
@@ -221,7 +222,7 @@ class Walk {
   std::int64_t first_ = 0, last_ = 0, whole_ = 0;  // blocks of this walk, whole ones before `whole_`
   std::int64_t at_ = 0;                            // of the row in the output
   int lines_ = 0;
-  NextLines next_{s_, 0};
+  NextLines next_;
   std::array<Line, kMostTaps> line_;
 };
 
@@ -238,8 +239,7 @@ std::int64_t vector_width() { return active_isa() >= Isa::avx512 ? 16 : active_i
 
 /// f32, [block of channels][tap][channel].
 template <class E>
-void pack(const ConvShape& s, const std::byte* from, std::byte* to) {
-  const std::int64_t width = vector_width();
+void pack(const ConvShape& s, std::int64_t width, const std::byte* from, std::byte* to) {
   const auto* w = reinterpret_cast<const E*>(from);
   auto* packed = reinterpret_cast<float*>(to);
   for (std::int64_t c = 0; c < (s.channels + width - 1) / width * width; ++c) {
@@ -252,9 +252,10 @@ void pack(const ConvShape& s, const std::byte* from, std::byte* to) {
 
 DepthwiseKernel of_vectors(const ConvShape& s) {
   const bool narrow = s.x.dtype == DType::bf16;
+  const std::int64_t width = vector_width();
   return {.run = narrow ? of_best_width<Bf16Loop>() : of_best_width<F32Loop>(),
-          .width = vector_width(),
-          .bytes = s.taps() * vector_width() * 4,
+          .width = width,
+          .bytes = s.taps() * width * 4,
           .pack = narrow ? &pack<BFloat16> : &pack<float>};
 }
 
@@ -291,7 +292,7 @@ StepPtr make_depthwise(const Contraction& contraction, WeightCache& cache) {
   conv.width = kernel.width;
   conv.weights = cache.pack(
       contraction.spec, s.w, {dots ? kDotForm : kWideForm, conv.width, s.w.strides[0], s.tap_stride(0), s.tap_stride(1), s.channels, s.kernel[0], s.kernel[1]},
-      static_cast<std::size_t>(conv.blocks() * kernel.bytes), [s, pack = kernel.pack](const std::byte* from, std::byte* to) { pack(s, from, to); });
+      static_cast<std::size_t>(conv.blocks() * kernel.bytes), [s, kernel](const std::byte* from, std::byte* to) { kernel.pack(s, kernel.width, from, to); });
   const Split parts = split(conv);
   return reference::make_step([=](void* const* bindings) {
     parallel_jobs(parts.threads, conv.shape.batch * parts.groups * parts.bands, [&](std::int64_t job, int) {

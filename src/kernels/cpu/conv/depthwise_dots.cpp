@@ -1,6 +1,6 @@
 // Depthwise convolution of bf16 by dot products of pairs (AVX512_BF16): two lines of the image side by side times two rows of taps. What windows next to each
 // other share is read once.
-#include "kernels/cpu/conv/activate.h"
+#include "kernels/cpu/activate.h"
 #include "kernels/cpu/conv/depthwise.h"
 
 #if defined(__x86_64__)
@@ -91,7 +91,7 @@ class Dots {
 
   REPRISE_BF16 void run_row(std::int64_t row) {
     find_pairs(row);
-    const NextLines next(s_, row);
+    const NextLines next(s_, row, first_ == 0 && last_ == job_.conv->blocks());
     const std::int64_t taps_bytes = (s_.kernel[0] + 1) / 2 * Width * kBlock * 4;
     const std::int64_t pixel = Stride * s_.channels, line = s_.columns * s_.channels;
     for (std::int64_t column = 0; column < s_.out_columns; column += kPixels) {
@@ -235,12 +235,17 @@ void pack_block(const ConvShape& s, std::int64_t first, const std::uint16_t* w, 
 
 std::int64_t block_bytes(const ConvShape& s) { return (s.kernel[0] + 1) / 2 * s.kernel[1] * kBlock * 4; }
 
-void pack(const ConvShape& s, const std::byte* from, std::byte* to) {
+void pack(const ConvShape& s, std::int64_t, const std::byte* from, std::byte* to) {
   const auto* w = reinterpret_cast<const std::uint16_t*>(from);
-  for (std::int64_t channel = 0; channel < s.channels; channel += kBlock, to += block_bytes(s)) {
+  const std::int64_t bytes = block_bytes(s);
+  for (std::int64_t channel = 0; channel < s.channels; channel += kBlock, to += bytes) {
     auto* packed = reinterpret_cast<std::uint16_t*>(to);
-    if (s.channels - channel <= kHalf) return pack_block<Half>(s, channel, w, packed);
-    pack_block<Whole>(s, channel, w, packed);
+    if (s.channels - channel > kHalf) {
+      pack_block<Whole>(s, channel, w, packed);
+    } else {
+      pack_block<Half>(s, channel, w, packed);
+      std::memset(to + bytes / 2, 0, static_cast<std::size_t>(bytes / 2));
+    }
   }
 }
 

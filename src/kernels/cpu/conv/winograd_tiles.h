@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "kernels/cpu/conv/activate.h"
+#include "kernels/cpu/activate.h"
 #include "kernels/cpu/conv/shape.h"
 #include "kernels/cpu/vector.h"
 

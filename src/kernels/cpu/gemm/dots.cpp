@@ -3,7 +3,7 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/cpu/conv/activate.h"
+#include "kernels/cpu/activate.h"
 #include "kernels/cpu/gemm/prefetch.h"
 #include "kernels/cpu/gemm/tiles.h"
 

@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "kernels/cpu/conv/activate.h"
+#include "kernels/cpu/activate.h"
 #include "kernels/reference/convert.h"
 #include "kernels/reference/vector_math.h"
 

@@ -1,5 +1,5 @@
 // Results of bf16 where AVX-512 rounds to it: a row of a panel is two vectors of sums and one of results.
-#include "kernels/cpu/conv/activate.h"
+#include "kernels/cpu/activate.h"
 #include "kernels/cpu/gemm/tiles.h"
 
 #if defined(__x86_64__)

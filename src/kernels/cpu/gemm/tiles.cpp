@@ -5,7 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include "kernels/cpu/conv/activate.h"
+#include "kernels/cpu/activate.h"
 #include "kernels/cpu/gemm/prefetch.h"
 
 namespace reprise::kernels::cpu {
@@ -52,7 +52,8 @@ struct PanelF32 {
   using V = typename Vectors<Bytes>::Floats;
   static constexpr std::int64_t kLanes = Vectors<Bytes>::kLanes;
   static constexpr int kVectors = Width == 48 ? 3 : static_cast<int>(std::min<std::int64_t>(2, Width / kLanes));
-  static constexpr int kRows = Width == 16 ? 8 : (Bytes == 64 ? 24 : 12) / kVectors;
+  // Of one vector a row no more rows than registers hold addresses.
+  static constexpr int kRows = kVectors == 1 ? 8 : (Bytes == 64 ? 24 : 12) / kVectors;
 
   REPRISE_INLINE static void run(const TileJob& job, std::int64_t p) {
     const auto* panel = reinterpret_cast<const float*>(job.panels + job.form.offset_bytes(p));
