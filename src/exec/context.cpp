@@ -282,6 +282,9 @@ void ExecutionContext::bind_stage(const Stage& stage, BoundStage& entry, RecordR
   add_piece(pieces, first_copy, begin, stage.end, false, true);
   place_scratch();
   ++counters_.stages_bound;
+  // What loading and packing took for a while goes back to the system, once.
+  const bool all_bound = counters_.stages_bound == static_cast<std::uint64_t>(executable_->schedule().stage_count);
+  if (all_bound && executable_->device()->host_visible()) executable_->device()->trim();
   entry.by_segment = options_.by_segment;
   entry.pieces = std::move(pieces);
 }
