@@ -1,6 +1,8 @@
 // What other systems tripped over: memory behind recordings, and settings that build things twice.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "reprise/runtime.h"
 #include "runtime/helpers.h"
 #include "support/faulty_device.h"
@@ -44,6 +46,38 @@ TEST(Traps, ScratchMemoryThatMovesUnderARecording) {
   EXPECT_EQ(module.stats().records, 2u);
   EXPECT_EQ(module.stats().replays, 5u);
   EXPECT_GE(module.stats().memory_growths, 3u);  // activations, scratch, and scratch again
+}
+
+/// A step that wants more scratch than what it does.
+class Greedier final : public device::Step {
+ public:
+  Greedier(std::unique_ptr<device::Step> inner, std::size_t bytes) : inner_(std::move(inner)), bytes_(bytes) {}
+  void run(void* const* bindings) const override {
+    std::memset(bindings[static_cast<std::size_t>(scratch_slot())], 0xee, bytes_);
+    inner_->run(bindings);
+  }
+  [[nodiscard]] std::size_t scratch_bytes() const override { return bytes_; }
+
+ private:
+  std::unique_ptr<device::Step> inner_;
+  std::size_t bytes_;
+};
+
+TEST(Traps, StepsThatAProfileMakesAnewWantMoreScratch) {
+  PlanMaker m;
+  const Ref x = m.input("x", {4}), t = m.temp({4}), y = m.output("y", {4});
+  m.affine(x, t, 1, 1);
+  m.affine(t, y, 2, 0);
+  int made = 0;
+  const Module module = runtime::make_module(m.finish(), Device::cpu(), [&](const kernels::StepSpec& spec) {
+    return std::make_unique<Greedier>(make_toy_step(spec), ++made > 2 ? std::size_t{1} << 22 : 64);
+  });
+  const Caller caller(4);
+  for (int i = 0; i < 3; ++i) {
+    caller.call(module);
+    EXPECT_EQ(module.profile(std::span(&caller.x, 1), 2).size(), 2u);
+  }
+  EXPECT_GT(made, 2);
 }
 
 TEST(Traps, AnEvictedRecordingLeavesTheWorkspaceOfOthers) {
