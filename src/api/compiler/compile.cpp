@@ -122,7 +122,7 @@ Module compile(const Program& program, const CompileOptions& options) {
     };
     return runtime::compile_ahead(std::move(plan), options.arch, progress, foreign);
   }
-  const auto module = runtime::make_module(std::make_shared<plan::Plan>(std::move(plan)), foreign);
+  auto module = runtime::make_module(std::make_shared<plan::Plan>(std::move(plan)), foreign);
   const auto& device = module.impl()->device;
   const bool cached = !options.runtime_cache_path.empty();
   if (cached) runtime::load_runtime_cache(options.runtime_cache_path, device);

@@ -9,6 +9,7 @@
 /// Of functions that run where `active_isa()` is avx512_bf16 or more.
 #define REPRISE_BF16_TARGET "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16"
 #define REPRISE_BF16 __attribute__((target(REPRISE_BF16_TARGET)))
+#define REPRISE_BF16_INLINE [[gnu::always_inline]] REPRISE_BF16 inline
 /// Where it is amx.
 #define REPRISE_AMX __attribute__((target("amx-tile,amx-bf16," REPRISE_BF16_TARGET)))
 

@@ -54,8 +54,9 @@ class Walk {
     const std::int64_t inside = row.count * column.count, all = row.full * column.full;
     const auto divisor = static_cast<float>(p_.divisor != 0 ? p_.divisor : p_.counts_padding ? all : inside);
     std::int64_t c = 0;
-    for (; c + 4 * W <= p_.channels; c += 4 * W) window<4, kMax>(row, column, x + c, y + c, divisor);
-    for (; c + 2 * W <= p_.channels; c += 2 * W) window<2, kMax>(row, column, x + c, y + c, divisor);
+    constexpr std::int64_t kFour = 4 * std::int64_t{W}, kTwo = kFour / 2;
+    for (; c + kFour <= p_.channels; c += kFour) window<4, kMax>(row, column, x + c, y + c, divisor);
+    for (; c + kTwo <= p_.channels; c += kTwo) window<2, kMax>(row, column, x + c, y + c, divisor);
     for (; c + W <= p_.channels; c += W) window<1, kMax>(row, column, x + c, y + c, divisor);
     if (c == p_.channels) return;
     // The last vector's worth of channels once more, where there is one.

@@ -15,8 +15,6 @@ namespace {
 
 constexpr std::int64_t kBlock = 32, kHalf = 16;  // channels; the last block may have a half's only
 
-#define REPRISE_BF16_INLINE [[gnu::always_inline]] REPRISE_BF16 inline
-
 /// Sums of a block of channels: the first and the last four of each eight are a vector each. `lanes`: those that there are.
 struct Whole {
   static constexpr int kVectors = 2;

@@ -3,13 +3,12 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/cpu/activate.h"
 #include "kernels/cpu/gemm/prefetch.h"
 #include "kernels/cpu/gemm/tiles.h"
 
 #if defined(__x86_64__)
 
-#include "kernels/cpu/matrix_units.h"
+#include "kernels/cpu/gemm/bf16_columns.h"
 
 namespace reprise::kernels::cpu {
 namespace {
@@ -24,32 +23,18 @@ REPRISE_BF16 inline __m512bh pair(const std::uint16_t* a, bool both) {
   return reinterpret_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(bits)));
 }
 
-/// The columns of a panel of so many vectors, and the bias of their sums.
+/// The columns of a panel, and the bias of their sums.
 template <int Vectors>
-struct Columns {
-  __mmask32 all;
+struct BiasedColumns {
+  Bf16Columns<Vectors> columns;
   __m512 bias[Vectors];
 
   /// `count` of them; null: no bias.
-  REPRISE_BF16 Columns(const void* row, std::int64_t count) : all(count == kPanel ? ~0U : (1U << count) - 1) {
+  REPRISE_BF16 BiasedColumns(const void* row, std::int64_t count) : columns(Bf16Columns<Vectors>::first(count)) {
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) bias[v] = _mm512_setzero_ps();
-    if (row != nullptr) add(static_cast<const std::uint16_t*>(row), bias);
+    if (row != nullptr) columns.load(static_cast<const std::uint16_t*>(row), bias);
   }
-  [[gnu::always_inline]] REPRISE_BF16 void add(const std::uint16_t* row, __m512 (&to)[Vectors]) const {
-    const __m512i pairs = _mm512_maskz_loadu_epi16(all, row);
-    to[0] += widen(_mm512_castsi512_si256(pairs));
-    if constexpr (Vectors == 2) to[1] += widen(_mm512_extracti64x4_epi64(pairs, 1));
-  }
-  [[gnu::always_inline]] REPRISE_BF16 void store(std::uint16_t* row, const __m512 (&from)[Vectors]) const {
-    if constexpr (Vectors == 2)
-      _mm512_mask_storeu_epi16(row, all, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(from[1], from[0])));
-    else
-      _mm256_mask_storeu_epi16(row, static_cast<__mmask16>(all), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(from[0])));
-  }
-
- private:
-  REPRISE_BF16 static __m512 widen(__m256i row) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(row), 16)); }
 };
 
 /// Where the sums of a block go: results, or floats that `tile` holds.
@@ -62,52 +47,53 @@ struct Ends {
   float least = 0;
 };
 
-[[gnu::always_inline]] REPRISE_BF16 inline void hardswish(__m512& sum) {
-  Floats<16> x = sum;
-  activate_in_place<Activation::hardswish>(x);
-  sum = x;
-}
-
 template <int Vectors, int Rows>
-[[gnu::always_inline]] REPRISE_BF16 inline void finish(__m512 (&sums)[Rows][Vectors], const Columns<Vectors>& columns, const Ends& ends) {
+REPRISE_BF16_INLINE void finish(__m512 (&sums)[Rows][Vectors], const BiasedColumns<Vectors>& to, const Ends& ends) {
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) sums[r][v] += columns.bias[v];
+    for (int v = 0; v < Vectors; ++v) sums[r][v] += to.bias[v];
   if (ends.addend != nullptr) {
 #pragma GCC unroll 12
-    for (int r = 0; r < Rows; ++r) columns.add(ends.addend + r * ends.addend_stride, sums[r]);
+    for (int r = 0; r < Rows; ++r) {
+      __m512 more[Vectors];
+      to.columns.load(ends.addend + r * ends.addend_stride, more);
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) sums[r][v] += more[v];
+    }
   }
   if (ends.hardswish) {
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) hardswish(sums[r][v]);
+      for (int v = 0; v < Vectors; ++v) activate_sums<Activation::hardswish>(sums[r][v]);
   }
   const __m512 least = _mm512_set1_ps(ends.least);
 #pragma GCC unroll 12
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) sums[r][v] = _mm512_max_ps(least, sums[r][v]);  // of a number and NaN the second
-    columns.store(ends.y + r * ends.y_stride, sums[r]);
+    to.columns.store(ends.y + r * ends.y_stride, sums[r]);
   }
 }
 
+/// Three of narrow panels: registers hold no more addresses, and it is these that bound such panels.
+constexpr int rows_of_address(int vectors, int rows) { return vectors == 1 ? std::min(rows, 3) : rows; }
+
 template <int Vectors, int Rows>
-REPRISE_BF16 void multiply(const TileRows& a, const std::uint16_t* rows, const std::byte* panel, Prefetch& prefetch, const Columns<Vectors>& columns,
+REPRISE_BF16 void multiply(const TileRows& a, const std::uint16_t* rows, const std::byte* panel, Prefetch& prefetch, const BiasedColumns<Vectors>& columns,
                            const Ends& ends) {
   // Of few rows several sums each: one that waits for the last is slower than memory.
   constexpr int kChains = Rows == 1 ? 4 : Rows == 2 ? 2 : 1;
   constexpr std::int64_t kPairBytes = Vectors * kLanes * 4;
   __m512 chains[kChains][Rows][Vectors] = {};
-  // Three rows of narrow panels share an address: registers hold no more, and it is the addresses that bound these.
-  constexpr int kShare = Vectors == 1 ? 3 : Rows, kAddresses = (Rows + kShare - 1) / kShare;
+  constexpr int kShare = rows_of_address(Vectors, Rows), kAddresses = (Rows + kShare - 1) / kShare;
   const std::int64_t stride = a.stride;
   const std::uint16_t* from[kAddresses];
   const auto step = [&](int chain, const std::byte* b, std::int64_t at, bool both) __attribute__((always_inline, target(REPRISE_BF16_TARGET))) {
     __m512bh w[Vectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) w[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 64 * v));
+    for (std::int64_t v = 0; v < Vectors; ++v) w[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 64 * v));
 #pragma GCC unroll 12
     for (int r = 0; r < Rows; ++r) {
       const __m512bh x = pair(from[r / kShare] + r % kShare * stride + at, both);
@@ -124,7 +110,7 @@ REPRISE_BF16 void multiply(const TileRows& a, const std::uint16_t* rows, const s
   };
   for (std::int64_t line = 0; line < a.lines; ++line, rows += a.line_stride) {
 #pragma GCC unroll 4
-    for (int i = 0; i < kAddresses; ++i) from[i] = rows + i * kShare * stride;
+    for (std::int64_t i = 0; i < kAddresses; ++i) from[i] = rows + i * kShare * stride;
     std::int64_t left = a.line / 2;
     while (left > 0) {
       prefetch.step();
@@ -162,7 +148,7 @@ REPRISE_BF16 void multiply(const TileRows& a, const std::uint16_t* rows, const s
 /// Of just as many rows as there are.
 template <int Vectors, int... Less>
 REPRISE_BF16 void multiply(std::int64_t rows, const TileRows& a, const std::uint16_t* from, const std::byte* panel, Prefetch& prefetch,
-                           const Columns<Vectors>& columns, const Ends& ends, std::integer_sequence<int, Less...>) {
+                           const BiasedColumns<Vectors>& columns, const Ends& ends, std::integer_sequence<int, Less...>) {
   (void)((rows == kRows - Less && (multiply<Vectors, kRows - Less>(a, from, panel, prefetch, columns, ends), true)) || ...);
 }
 
@@ -172,7 +158,7 @@ REPRISE_BF16 void run_panel(const TileJob& job, std::int64_t p) {
   const bool simple = to.simple != Finish::Simple::no;
   const std::byte* panel = job.panels + job.form.offset_bytes(p);
   const std::int64_t column = job.form.column(p), count = std::min<std::int64_t>(Vectors * kLanes, job.form.columns - column);
-  const Columns<Vectors> columns(simple && to.bias != nullptr ? static_cast<const std::uint16_t*>(to.bias) + column : nullptr, count);
+  const BiasedColumns<Vectors> columns(simple && to.bias != nullptr ? static_cast<const std::uint16_t*>(to.bias) + column : nullptr, count);
   const ResultLines<std::uint16_t> results(job, p);
   Prefetch prefetch = Prefetch::behind(job, p, (job.rows + kRows - 1) / kRows, kStep);
   alignas(64) float tile[kRows * kPanel];
