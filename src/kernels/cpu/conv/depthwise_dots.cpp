@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kBlock = 32, kHalf = 16;  // channels; the last block may have a half's only
 
 /// Sums of a block of channels: the first and the last four of each eight are a vector each. `lanes`: those that there are.
-struct Whole {
+struct WholeBlock {
   static constexpr int kVectors = 2;
   using Row = __m512i;
 
@@ -34,7 +34,7 @@ struct Whole {
   static std::int64_t channel(std::int64_t lane) { return lane % 16 / 4 * 8 + lane / 16 * 4 + lane % 4; }
 };
 /// Of half a block: one vector.
-struct Half {
+struct HalfBlock {
   static constexpr int kVectors = 1;
   using Row = __m256i;
 
@@ -72,8 +72,8 @@ class Dots {
         y_(reinterpret_cast<std::uint16_t*>(s_.y.at(job.bindings))),
         weights_(job.conv->weights.at(job.bindings)) {
     with_activation(s_.activation, [this]<Activation kind>() {
-      finish_ = &Dots::finish<Whole, kind>;
-      finish_half_ = &Dots::finish<Half, kind>;
+      finish_ = &Dots::finish<WholeBlock, kind>;
+      finish_half_ = &Dots::finish<HalfBlock, kind>;
     });
   }
 
@@ -105,9 +105,9 @@ class Dots {
         const bool half = left <= kHalf;
         const Place place{column, channel, at + channel, block * taps_bytes, left >= kBlock ? ~0U : (1U << left) - 1};
         if (is_inside)
-          half ? sum<Half, true>(place) : sum<Whole, true>(place);
+          half ? sum<HalfBlock, true>(place) : sum<WholeBlock, true>(place);
         else
-          half ? sum<Half, false>(place) : sum<Whole, false>(place);
+          half ? sum<HalfBlock, false>(place) : sum<WholeBlock, false>(place);
       }
     }
   }
@@ -239,9 +239,9 @@ void pack(const ConvShape& s, std::int64_t, const std::byte* from, std::byte* to
   for (std::int64_t channel = 0; channel < s.channels; channel += kBlock, to += bytes) {
     auto* packed = reinterpret_cast<std::uint16_t*>(to);
     if (s.channels - channel > kHalf) {
-      pack_block<Whole>(s, channel, w, packed);
+      pack_block<WholeBlock>(s, channel, w, packed);
     } else {
-      pack_block<Half>(s, channel, w, packed);
+      pack_block<HalfBlock>(s, channel, w, packed);
       std::memset(to + bytes / 2, 0, static_cast<std::size_t>(bytes / 2));
     }
   }
