@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <ranges>
 #include <utility>
 #include <vector>
 
@@ -46,7 +47,8 @@ void PlacedSums::undo(plan::Plan& plan) const {
     Command& command = plan.blocks[static_cast<std::size_t>(home.block)].commands[home.command];
     (home.is_output ? command.outputs : command.inputs)[home.index].buffer = home.before;
   }
-  for (const Life& life : lives) {
+  // What a buffer's life was first counts last.
+  for (const Life& life : std::views::reverse(lives)) {
     auto& buffer = plan.buffers[static_cast<std::size_t>(life.buffer)];
     buffer.first = life.first;
     buffer.last = life.last;
@@ -83,8 +85,7 @@ plan::PlanPtr place_sums(plan::PlanPtr plan, PlacedSums* placed) {
   }
   const auto set_life = [&](BufferId id, std::int32_t first, std::int32_t last) {
     auto& buffer = changed->buffers[static_cast<std::size_t>(id)];
-    // Undone in this order: what a buffer's life was first counts last.
-    done.lives.insert(done.lives.begin(), {id, std::exchange(buffer.first, first), std::exchange(buffer.last, last)});
+    done.lives.push_back({id, std::exchange(buffer.first, first), std::exchange(buffer.last, last)});
   };
   for (BufferId id = 0; id < static_cast<BufferId>(home.size()); ++id) {
     if (home[static_cast<std::size_t>(id)] < 0) continue;

@@ -45,6 +45,13 @@ struct Sum {
   plan::Command& add(const Ref& factor, const Ref& summand, const Ref& to, ScalarOp op = ScalarOp::add) {
     return m.add(core::Op::matmul, {factor, w, summand}, {to}, {{"has_bias", false}, {"epilogue", binary(op)}});
   }
+  /// y from a sum of a sum.
+  void add_twice() {
+    const Ref more = m.temp({kRows, kWidth});
+    add(a, s, sum);
+    add(a, sum, more);
+    scale(more, y, 1, 0);
+  }
   /// The sum's buffer, where it is computed.
   [[nodiscard]] bool is_in_place() {
     const auto placed = exec::place_sums(m.finish());
@@ -70,10 +77,7 @@ TEST(SumsInPlace, TakeTheMemoryOfASummandThatDies) {
 
 TEST(SumsInPlace, AreUndone) {
   Sum t;
-  const Ref more = t.m.temp({kRows, kWidth});
-  t.add(t.a, t.s, t.sum);
-  t.add(t.a, t.sum, more);
-  t.scale(more, t.y, 1, 0);
+  t.add_twice();
   const std::string before = plan::print(*t.m.finish());
   auto plan = t.m.finish();
   const plan::Plan* same = plan.get();
@@ -91,10 +95,7 @@ TEST(SumsInPlace, AreUndone) {
 
 TEST(SumsInPlace, FollowEachOther) {
   Sum t;
-  const Ref more = t.m.temp({kRows, kWidth});
-  t.add(t.a, t.s, t.sum);
-  t.add(t.a, t.sum, more);
-  t.scale(more, t.y, 1, 0);
+  t.add_twice();
   const auto placed = exec::place_sums(t.m.finish());
   for (const std::size_t at : {2, 3}) EXPECT_EQ(placed->blocks[0].commands[at].outputs[0].buffer, t.s.buffer);
   EXPECT_EQ(placed->buffers[static_cast<std::size_t>(t.s.buffer)].last, 4);

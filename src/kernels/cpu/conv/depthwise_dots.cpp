@@ -15,6 +15,9 @@ namespace {
 
 constexpr std::int64_t kBlock = 32, kHalf = 16;  // channels; the last block may have a half's only
 
+/// Of a block's packed weights.
+std::int64_t block_bytes(const ConvShape& s) { return (s.kernel[0] + 1) / 2 * s.kernel[1] * kBlock * 4; }
+
 /// Sums of a block of channels: the first and the last four of each eight are a vector each. `lanes`: those that there are.
 struct WholeBlock {
   static constexpr int kVectors = 2;
@@ -90,7 +93,7 @@ class Dots {
   REPRISE_BF16 void run_row(std::int64_t row) {
     find_pairs(row);
     const NextLines next(s_, row, first_ == 0 && last_ == job_.conv->blocks());
-    const std::int64_t taps_bytes = (s_.kernel[0] + 1) / 2 * Width * kBlock * 4;
+    const std::int64_t taps_bytes = block_bytes(s_);
     const std::int64_t pixel = Stride * s_.channels, line = s_.columns * s_.channels;
     for (std::int64_t column = 0; column < s_.out_columns; column += kPixels) {
       for (std::int64_t d = 0; d < next.count; ++d) {
@@ -230,8 +233,6 @@ void pack_block(const ConvShape& s, std::int64_t first, const std::uint16_t* w, 
     }
   }
 }
-
-std::int64_t block_bytes(const ConvShape& s) { return (s.kernel[0] + 1) / 2 * s.kernel[1] * kBlock * 4; }
 
 void pack(const ConvShape& s, std::int64_t, const std::byte* from, std::byte* to) {
   const auto* w = reinterpret_cast<const std::uint16_t*>(from);
