@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <ranges>
 #include <utility>
 #include <vector>
 
@@ -48,10 +47,10 @@ void PlacedSums::undo(plan::Plan& plan) const {
     (home.is_output ? command.outputs : command.inputs)[home.index].buffer = home.before;
   }
   // What a buffer's life was first counts last.
-  for (const Life& life : std::views::reverse(lives)) {
-    auto& buffer = plan.buffers[static_cast<std::size_t>(life.buffer)];
-    buffer.first = life.first;
-    buffer.last = life.last;
+  for (auto life = lives.rbegin(); life != lives.rend(); ++life) {
+    auto& buffer = plan.buffers[static_cast<std::size_t>(life->buffer)];
+    buffer.first = life->first;
+    buffer.last = life->last;
   }
 }
 
